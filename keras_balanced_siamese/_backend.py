@@ -1,0 +1,121 @@
+"""Everything that differs between Keras 3 and Keras 2.15; no other file knows which one is installed."""
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_balanced_siamese._typing import Tensor
+
+register = keras.saving.register_keras_serializable
+PACKAGE = "keras_balanced_siamese"
+
+if hasattr(keras, "ops"):
+    ops: Any = keras.ops
+    PyDataset: Any = keras.utils.PyDataset
+    to_numpy: Any = keras.ops.convert_to_numpy
+
+    class Loss(keras.losses.Loss):
+        """`keras.losses.Loss` whose config keeps the `dtype`, which Keras leaves out."""
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "dtype": self.dtype}
+
+    def add_metric_variable(metric: Any, name: str, shape: tuple[int, ...], initializer: str, aggregation: str) -> Any:
+        """Add a variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
+        return metric.add_variable(shape=shape, initializer=initializer, aggregation=aggregation, name=name)
+
+else:
+    import tensorflow as tf
+
+    ops: Any = SimpleNamespace(
+        abs=tf.abs,
+        cast=tf.cast,
+        clip=tf.clip_by_value,
+        convert_to_tensor=tf.convert_to_tensor,
+        equal=tf.equal,
+        exp=tf.exp,
+        log=tf.math.log,
+        log1p=tf.math.log1p,
+        logical_and=tf.logical_and,
+        maximum=tf.maximum,
+        mean=tf.reduce_mean,
+        ones_like=tf.ones_like,
+        reshape=tf.reshape,
+        sigmoid=tf.sigmoid,
+        sqrt=tf.sqrt,
+        square=tf.square,
+        squeeze=tf.squeeze,
+        stack=tf.stack,
+        stop_gradient=tf.stop_gradient,
+        sum=lambda x, axis=None, keepdims=False: tf.reduce_sum(x, axis=axis, keepdims=keepdims),
+        where=tf.where,
+        zeros_like=tf.zeros_like,
+    )
+
+    to_numpy: Any = np.asarray
+
+    class PyDataset(keras.utils.Sequence):
+        """A `keras.utils.Sequence` that is constructed like the `PyDataset` of Keras 3."""
+
+        def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10):
+            self.workers = workers
+            self.use_multiprocessing = use_multiprocessing
+            self.max_queue_size = max_queue_size
+            if workers > 1 or use_multiprocessing:
+                warnings.warn(
+                    "Keras 2.15 takes `workers`, `use_multiprocessing` and `max_queue_size` from `model.fit`, not from "
+                    f"the sequence: pass them there as well. Received: workers={workers!r}, "
+                    f"use_multiprocessing={use_multiprocessing!r}",
+                    stacklevel=3,
+                )
+
+    class Loss(keras.losses.Loss):
+        """`keras.losses.Loss` with the arguments and the reductions of Keras 3."""
+
+        def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None):
+            super().__init__(name=name)
+            allowed = (None, "none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
+            if reduction not in allowed:
+                raise ValueError(
+                    f"Invalid value for argument `reduction`. Expected one of {allowed}. Received: reduction={reduction!r}"
+                )
+            self.reduction = reduction
+            self.dtype = tf.as_dtype(dtype or keras.backend.floatx()).name
+
+        def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
+            mask = getattr(y_pred, "_keras_mask", None)
+            losses = self.call(_cast(y_true, self.dtype), _cast(y_pred, self.dtype))
+            weights = tf.ones_like(losses)
+            if sample_weight is not None:
+                weights *= _align_rank(_cast(sample_weight, self.dtype), losses)
+            valid = tf.ones_like(losses)
+            if mask is not None:
+                valid *= _align_rank(_cast(mask, self.dtype), losses)
+            total = tf.reduce_sum(losses * weights * valid)
+            if self.reduction in (None, "none"):
+                return losses * weights * valid
+            if self.reduction == "sum":
+                return total
+            counted = weights * valid if self.reduction == "mean_with_sample_weight" else valid
+            return tf.math.divide_no_nan(total, tf.reduce_sum(counted))
+
+        def get_config(self) -> dict[str, Any]:
+            return {"name": self.name, "reduction": self.reduction, "dtype": self.dtype}
+
+    def _cast(x: Tensor, dtype: str) -> Tensor:
+        return tf.cast(tf.convert_to_tensor(x), dtype)
+
+    def _align_rank(x: Tensor, like: Tensor) -> Tensor:
+        while len(x.shape) > len(like.shape):
+            x = tf.squeeze(x, axis=-1)
+        while len(x.shape) < len(like.shape):
+            x = tf.expand_dims(x, axis=-1)
+        return x
+
+    def add_metric_variable(metric: Any, name: str, shape: tuple[int, ...], initializer: str, aggregation: str) -> Any:
+        """Add a variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
+        joined = {"sum": tf.VariableAggregation.SUM, "mean": tf.VariableAggregation.MEAN}[aggregation]
+        return metric.add_weight(name=name, shape=shape, initializer=initializer, aggregation=joined)

@@ -1,0 +1,44 @@
+"""Checks of plain arguments, in the positive form that NaN fails too."""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+
+def positive(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number above 0."""
+    number = _number(name, value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value!r}")
+    return number
+
+
+def at_least(name: str, value: Any, least: float) -> float:
+    """Return `value` as a float if it is a finite number not below `least`."""
+    number = _number(name, value)
+    if not least <= number < math.inf:
+        raise ValueError(f"`{name}` must be at least {least} and finite. Received: {name}={value!r}")
+    return number
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a number from 0 to 1."""
+    number = _number(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"`{name}` must be from 0 to 1. Received: {name}={value!r}")
+    return number
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return `value` as an int if it is a whole number not below `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` must be a whole number. Received: {name}={value!r}")
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value!r}")
+    return int(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    return float(value)

@@ -1,0 +1,100 @@
+"""Class labels of any type -> sorted classes, integer codes and counts."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_balanced_siamese._typing import ArrayLike, Label
+
+
+class Labels(NamedTuple):
+    """Labels as integers: `classes[codes[i]]` is the label of sample `i`."""
+
+    classes: list[Label]  # sorted, plain Python values
+    codes: np.ndarray  # (n,) positions in `classes`
+    counts: np.ndarray  # (len(classes),) samples of each class
+
+
+def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
+    """Turn one label per sample into codes.
+
+    Args:
+        labels: `(n,)` or `(n, 1)` integers, strings, booleans or finite floats, in any order.
+        name: What the caller calls them, for the error messages.
+
+    Raises:
+        ValueError: If there are no labels, more than one a sample (one-hot rows, say), or missing ones (NaN, None).
+        TypeError: If the labels cannot be sorted because their types are mixed.
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(
+            f"`{name}` must hold one class label per sample, shape (n,). One-hot rows become labels by "
+            f"`{name}.argmax(axis=1)`. Received: {name} of shape {array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"`{name}` must hold at least one label. Received: {name} of shape {array.shape}")
+    _refuse_missing(array, name)
+    try:
+        classes, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in array.tolist()})
+        raise TypeError(
+            f"`{name}` must be all of one type, all strings or all numbers. Received: labels of the types {kinds}"
+        ) from error
+    return Labels(classes.tolist(), codes.astype(np.int32).reshape(-1), counts.astype(np.int64))
+
+
+def _refuse_missing(array: np.ndarray, name: str) -> None:
+    if array.dtype.kind == "f":
+        missing = ~np.isfinite(array)
+    elif array.dtype.kind == "O":
+        missing = np.array([label is None or label != label for label in array.tolist()], dtype=bool)
+    else:
+        return
+    if missing.any():
+        raise ValueError(
+            f"`{name}` must not hold missing or infinite labels: drop those samples first. Received: "
+            f"{int(missing.sum())} of {array.size}, the first at position {int(missing.argmax())}"
+        )
+
+
+def align_weights(weights: Any, classes: list[Label], name: str = "class_weight") -> np.ndarray:
+    """Check a mapping {class: weight} and put it in the order of `classes`.
+
+    Returns:
+        float64 array `(len(classes),)`.
+
+    Raises:
+        TypeError: If `weights` is not a mapping, or a weight is not a number.
+        ValueError: If a class is unknown or missing, a weight is negative or not finite, or all are 0.
+    """
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"`{name}` must be a mapping of class to weight. Received: {name}={weights!r}")
+    known = set(classes)
+    unknown = [label for label in weights if label not in known]
+    missing = [label for label in classes if label not in weights]
+    if unknown or missing:
+        raise ValueError(
+            f"`{name}` must give a weight to each class and to nothing else. Missing: {_short(missing)}; "
+            f"unknown: {_short(unknown)}; the classes are {_short(classes)}. Received: {name}={_short(dict(weights))}"
+        )
+    try:
+        values = np.array([float(weights[label]) for label in classes])
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must map each class to a number. Received: {name}={_short(dict(weights))}"
+        ) from error
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
+        raise ValueError(
+            f"`{name}` must hold finite weights >= 0, not all of them 0. Received: {name}={_short(dict(weights))}"
+        )
+    return values
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:197] + "..."

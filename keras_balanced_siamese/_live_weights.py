@@ -1,0 +1,67 @@
+"""Class weights that a compiled training step reads afresh, and its record of each class's loss."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
+from keras_balanced_siamese._typing import Label, Tensor
+
+
+class LiveClassWeights(keras.metrics.Metric):
+    """A metric, because metric variables are the only ones that are live in a compiled step on every backend.
+
+    Attached to a model (`attach_to`), its variables travel through the compiled step, so a weight assigned between two
+    steps is used by the next one. It is never part of a saved file: the loss that owns it saves the weights itself.
+
+    Args:
+        classes: The K class labels.
+        weights: `(K,)` starting weights.
+        name: Name of the metric.
+    """
+
+    def __init__(self, classes: list[Label], weights: np.ndarray, name: str = "live_class_weights"):
+        super().__init__(name=name, dtype="float32")
+        self.classes = classes
+        self.recording = False
+        shape = (len(classes),)
+        self.class_weight = add_metric_variable(self, "class_weight", shape, "ones", "mean")
+        self.total = add_metric_variable(self, "total", shape, "zeros", "sum")
+        self.count = add_metric_variable(self, "count", shape, "zeros", "sum")
+        self.class_weight.assign(np.asarray(weights, "float32"))
+
+    def update_state(self, membership: Tensor, losses: Tensor) -> None:
+        """Add the unweighted losses `(n,)` of items that belong to the classes by the shares `membership` `(n, K)`."""
+        if self.recording:
+            self.total.assign_add(ops.sum(membership * losses[:, None], axis=0))
+            self.count.assign_add(ops.sum(membership, axis=0))
+
+    def result(self) -> dict[str, Tensor]:
+        """Nothing: `AdaptiveClassWeight` reports, and what `model.evaluate` returns does not change."""
+        return {}
+
+    def reset_state(self) -> None:
+        self.total.assign(np.zeros(len(self.classes), "float32"))
+        self.count.assign(np.zeros(len(self.classes), "float32"))
+
+    def attach_to(self, model: keras.Model) -> None:
+        """Let the compiled steps of `model` carry these variables, and start to record."""
+        self.recording = True
+        name = f"_{self.name}_{id(self)}"
+        if getattr(model, name, None) is not self:
+            setattr(model, name, self)
+            # a step that was compiled before (by an earlier `fit`) does not record: compile it again
+            model.make_train_function(force=True)
+            model.make_test_function(force=True)
+
+    def means_and_counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean loss `(K,)` and number of items `(K,)` of each class since the last reset; NaN where none was seen."""
+        total, count = to_numpy(self.total).astype("float64"), to_numpy(self.count).astype("float64")
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0), count
+
+    def save_own_variables(self, store: Any) -> None:
+        """Nothing: the loss saves the weights."""
+
+    def load_own_variables(self, store: Any) -> None:
+        """Nothing: the loss loads the weights."""

@@ -1,0 +1,11 @@
+"""Names for what the signatures speak of."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+Tensor: TypeAlias = Any  # a tensor of the backend, or anything it can be made from
+ArrayLike: TypeAlias = Any  # anything that NumPy turns into an array
+Label: TypeAlias = Any  # a class label: an integer, a string, a boolean, a finite float
+ClassWeights: TypeAlias = Mapping[Label, float]
+WeightScheme: TypeAlias = str | ClassWeights | Callable[[dict[Label, int]], ClassWeights]
+ClassSampling: TypeAlias = str | float | ClassWeights

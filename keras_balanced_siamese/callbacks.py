@@ -1,0 +1,328 @@
+"""Per-class errors of an epoch -> the class weights of the next one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_balanced_siamese._checks import at_least, fraction, whole
+from keras_balanced_siamese._difficulty import difficulty, limit_factors
+from keras_balanced_siamese._labels import align_weights
+from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.evaluation import evaluate_pairs
+from keras_balanced_siamese.losses._weighted import WeightedPairLoss
+from keras_balanced_siamese.pairs import BalancedPairSequence
+
+LOGGED_CLASSES = 50
+
+
+class AdaptiveClassWeight(keras.callbacks.Callback):
+    """Gives more weight to the classes that the model finds hard, anew after every epoch.
+
+    The weights of the target are its starting weights times a factor per class. After each epoch the errors are
+    measured and smoothed, and the strategy turns them into the factors of the next epoch:
+
+    ```
+    smoothed_c <- momentum * smoothed_c + (1 - momentum) * error_c
+    factor_c   ~  (smoothed_c + 0.05 * mean error) ** tau
+    ```
+
+    scaled so that the weights of what is drawn keep their mean, inside `bounds`, and no more than `max_step` away from
+    the factor before. The new weights hold from the first step of the next epoch, on every backend, without compiling
+    again.
+
+    Two kinds of target, two kinds of classes:
+
+    - a loss (`WeightedContrastiveLoss`, `WeightedBinaryCrossentropy`): the pair labels 0 and 1. Its error is the mean
+      loss of each label in training, before weighting.
+    - a `BalancedPairSequence`: the classes of the data. Its error is that of `evaluate_pairs` on `validation_data`. The
+      callback also sets the sequence's epoch, so that a training that is resumed draws the pairs it would have drawn.
+
+    Adapting pays where class frequency is not corrected otherwise. On balanced pairs expect little.
+
+    Args:
+        target: The loss or sequence whose `class_weight` is adapted. `None` means the loss the model is compiled with.
+        validation_data: For a sequence: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
+            `BalancedPairSequence`.
+        monitor: Take the errors from `logs` instead: class `c` has the entry `"<monitor>/<c>"`. For a loss
+            `"val_class_loss"` is its mean loss of each label on the validation data of `fit`.
+        strategy: `"difficulty"`, the rule above, or a callable `(errors: dict, weights: dict, epoch: int) -> dict` from
+            smoothed errors and current weights to wanted weights. The limits hold for it too.
+        tau: Exponent of `"difficulty"`: 0 leaves all weights equal, 2 tells easy from hard more sharply.
+        momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
+        bounds: Smallest and largest factor, or `None`.
+        max_step: Largest change of a factor in one epoch, as a ratio of at least 1, or `None`.
+        warmup_epochs: Epochs below this number only measure.
+        higher_is_similar: Whether the model's output grows with similarity. `None` asks the loss it is compiled with.
+        verbose: 1 gives a line per epoch to `sink`.
+        sink: What takes those lines, `print` by default.
+
+    Attributes:
+        history_: One dict per epoch: `epoch`, `errors` and the `weights` it was trained with, each a dict by class.
+
+    `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a loss
+    also `"class_loss/<class>"` and `"val_class_loss/<class>"`. So `History` records them, and so do `CSVLogger` and
+    `TensorBoard` when they stand after this callback in the list. With more than 50 classes it is the smallest and the
+    largest of each, `"class_weight/min"` and `"class_weight/max"`.
+
+    Raises:
+        ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights; for
+            errors that are not there.
+        TypeError: For a target, validation data or strategy of the wrong kind.
+
+    Examples:
+    >>> model = siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+    >>> model.compile("adam", WeightedContrastiveLoss())
+    >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
+    >>> pairs = BalancedPairSequence(x, y, batch_size=8, seed=0)
+    >>> history = model.fit(pairs, epochs=3, verbose=0, callbacks=[AdaptiveClassWeight()])
+    >>> history.history["class_weight/1"][:2]
+    [1.0, 1.0]
+    >>> history.history["class_weight/1"][2] != 1.0
+    True
+
+    References:
+        Sinha, Ohashi, Nakamura, "Class-Wise Difficulty-Balanced Loss for Solving Class-Imbalance", ACCV 2020.
+    """
+
+    def __init__(
+        self,
+        target: WeightedPairLoss | BalancedPairSequence | None = None,
+        *,
+        validation_data: Any = None,
+        monitor: str | None = None,
+        strategy: str | Callable[[dict[Label, float], dict[Label, float], int], Mapping[Label, float]] = "difficulty",
+        tau: float = 1.0,
+        momentum: float = 0.7,
+        bounds: tuple[float, float] | None = (0.2, 5.0),
+        max_step: float | None = 1.5,
+        warmup_epochs: int = 1,
+        higher_is_similar: bool | None = None,
+        verbose: int = 0,
+        sink: Callable[[str], Any] = print,
+    ):
+        super().__init__()
+        if isinstance(strategy, str) and strategy != "difficulty":
+            raise ValueError(f"`strategy` must be 'difficulty' or a callable. Received: strategy={strategy!r}")
+        if not isinstance(strategy, str) and not callable(strategy):
+            raise TypeError(f"`strategy` must be 'difficulty' or a callable. Received: strategy={strategy!r}")
+        self.target = target
+        self.monitor = monitor
+        self.strategy = strategy
+        self.tau = at_least("tau", tau, 0.0)
+        self.momentum = fraction("momentum", momentum)
+        if self.momentum == 1:
+            raise ValueError(f"`momentum` must be less than 1, or nothing is ever learned. Received: {momentum!r}")
+        self.bounds = None if bounds is None else _check_bounds(bounds)
+        self.max_step = None if max_step is None else at_least("max_step", max_step, 1.0)
+        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0)
+        self.higher_is_similar = higher_is_similar
+        self.verbose = verbose
+        self.sink = sink
+        self.history_: list[dict[str, Any]] = []
+        self._validation = self._open_validation(validation_data)
+        self._adapted: Any = None  # the target, once the model is known
+        self._start = np.ones(0)  # its weights then
+        self._smoothed = np.ones(0)
+        self._in_epoch = False
+        self._train_record: tuple[np.ndarray, np.ndarray] | None = None
+        self._test_record: tuple[np.ndarray, np.ndarray] | None = None
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        target = self.target or _weighted_loss_of(model)
+        live = getattr(target, "live_weights", None)
+        if live is not None:
+            if target not in _losses_of(model):
+                raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
+            live.attach_to(model)
+        if self._validation is not None and self.higher_is_similar is None:
+            self.higher_is_similar = _direction_of(model)
+        if target is not self._adapted:
+            self._adapted = target
+            self._start = self._weights()
+            self._smoothed = np.full(len(self._start), np.nan)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._in_epoch = True
+        self._train_record = self._test_record = None
+        if hasattr(self._adapted, "set_epoch"):
+            self._adapted.set_epoch(epoch)
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self._in_epoch:  # the record of the training is about to be reset
+            self._train_record = self._record()
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self._in_epoch:
+            self._test_record = self._record()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._in_epoch = False
+        logs = {} if logs is None else logs
+        self._train_record = self._train_record or self._record()
+        for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
+            if record is not None:
+                self._write(logs, prefix, record[0])
+        errors, weights = self._errors(logs), self._weights()
+        self._write(logs, "class_weight", weights)
+        self._write(logs, "class_error", errors)
+        self.history_.append({"epoch": epoch, "errors": self._by_class(errors), "weights": self._by_class(weights)})
+        known = np.isfinite(errors)
+        blended = self.momentum * self._smoothed + (1.0 - self.momentum) * errors
+        self._smoothed = np.where(known, np.where(np.isnan(self._smoothed), errors, blended), self._smoothed)
+        if epoch >= self.warmup_epochs and known.any():
+            self._adapt(weights, known, epoch)
+        if self.verbose:
+            self.sink(f"Epoch {epoch + 1}: class weights {_short(self._by_class(self._weights()))}")
+
+    def _adapt(self, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
+        """Set the weights of the known classes; the others keep theirs."""
+        current = np.divide(weights, self._start, out=np.ones_like(weights), where=self._start > 0)
+        if isinstance(self.strategy, str):
+            wanted = difficulty(self._smoothed[known], self.tau)
+        else:
+            asked = self.strategy(self._by_class(self._smoothed), self._by_class(weights), epoch)
+            wanted = align_weights(asked, self._classes(), "strategy(errors, weights, epoch)")
+            wanted = np.divide(wanted, self._start, out=np.ones_like(wanted), where=self._start > 0)[known]
+        counted = (self._distribution() * self._start)[known]
+        current[known] = limit_factors(wanted, current[known], counted, self.bounds, self.max_step)
+        self._adapted.class_weight = self._by_class(self._start * current)
+
+    def _errors(self, logs: dict[str, Any]) -> np.ndarray:
+        """The error `(C,)` of each class in this epoch; NaN where it could not be measured."""
+        if self.monitor is not None:
+            names = [f"{self.monitor}/{label}" for label in self._classes()]
+            if not any(name in logs for name in names):
+                raise ValueError(
+                    f"monitor={self.monitor!r} needs the entries {_short(names)} in `logs`. Received: {sorted(logs)}"
+                )
+            return np.array([float(logs.get(name, np.nan)) for name in names])
+        if self._validation is not None:
+            return self._validation_errors(self._validation)
+        assert self._train_record is not None
+        return self._train_record[0]
+
+    def _validation_errors(self, pairs: BalancedPairSequence) -> np.ndarray:
+        scores = np.asarray(self.model.predict(pairs, verbose=0), np.float64).reshape(-1)
+        left, right, similar = (np.concatenate(parts) for parts in zip(*map(pairs.indices, range(len(pairs)))))
+        classes = np.asarray(pairs.classes, dtype=object)[pairs.labels]
+        if not np.isfinite(scores).all():
+            return np.full(len(self._start), np.nan)
+        report = evaluate_pairs(
+            -scores if self.higher_is_similar else scores, similar, classes=np.stack([classes[left], classes[right]], 1)
+        )
+        return np.array([report.per_class.get(label, {}).get("error", np.nan) for label in self._classes()])
+
+    def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
+        live = getattr(self._adapted, "live_weights", None)
+        return None if live is None else live.means_and_counts()
+
+    def _distribution(self) -> np.ndarray:
+        """How often each class is drawn, `(C,)`, of any scale."""
+        if self._train_record is not None:
+            return self._train_record[1]
+        return np.array(list(self._adapted.class_distribution.values()))
+
+    def _weights(self) -> np.ndarray:
+        return np.array(list(self._adapted.class_weight.values()))
+
+    def _classes(self) -> list[Label]:
+        return list(self._adapted.class_weight)
+
+    def _by_class(self, values: np.ndarray) -> dict[Label, float]:
+        return dict(zip(self._classes(), values.tolist(), strict=True))
+
+    def _write(self, logs: dict[str, Any], prefix: str, values: np.ndarray) -> None:
+        if len(values) > LOGGED_CLASSES:
+            logs[f"{prefix}/min"], logs[f"{prefix}/max"] = float(np.nanmin(values)), float(np.nanmax(values))
+        else:
+            logs.update({f"{prefix}/{label}": value for label, value in self._by_class(values).items()})
+
+    def _open_validation(self, data: Any) -> BalancedPairSequence | None:
+        """Check that there is one source of errors, and that it fits the target."""
+        if data is not None and self.monitor is not None:
+            raise ValueError("Pass `validation_data` or `monitor`, not both.")
+        if not isinstance(self.target, BalancedPairSequence):
+            if data is not None:
+                raise ValueError(
+                    "`validation_data` measures the classes of the data, but a loss weighs the pair labels 0 and 1: pass "
+                    "a `BalancedPairSequence` as `target`, or monitor='val_class_loss' to use the validation data of "
+                    "`fit`."
+                )
+            if self.target is not None and not isinstance(self.target, WeightedPairLoss):
+                raise TypeError(
+                    "`target` must be a loss with class weights, a `BalancedPairSequence` or None. "
+                    f"Received: target={self.target!r}"
+                )
+            return None
+        if data is None:
+            if self.monitor is None:
+                raise ValueError(
+                    "The error of each class has to be measured: pass validation_data=(x_val, y_val), or `monitor`, the "
+                    "prefix of the entries of `logs` that hold it."
+                )
+            return None
+        pairs = data if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
+        unknown = sorted(set(pairs.classes) - set(self.target.classes), key=str)
+        if unknown:
+            raise ValueError(f"`validation_data` holds classes that the target does not have: {_short(unknown)}")
+        return pairs
+
+
+def _validation_pairs(data: Any) -> BalancedPairSequence:
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise TypeError(
+            f"`validation_data` must be (x, y) with class labels, or a `BalancedPairSequence`. Received: {_short(data)}"
+        )
+    x, y = data
+    n_classes = len(np.unique(np.asarray(y)))
+    n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
+    batch_size = min(n_pairs, 256)
+    return BalancedPairSequence(
+        x, y, batch_size, steps_per_epoch=-(-n_pairs // batch_size), class_sampling="balanced", redraw=False, seed=0
+    )
+
+
+def _losses_of(model: keras.Model) -> list[Any]:
+    """The losses a model is compiled with, one by one."""
+    given = getattr(model, "loss", None)
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def _weighted_loss_of(model: keras.Model) -> WeightedPairLoss:
+    losses = _losses_of(model)
+    weighted = [loss for loss in losses if isinstance(loss, WeightedPairLoss)]
+    if len(weighted) != 1:
+        raise ValueError(
+            "`AdaptiveClassWeight` without `target` needs a model compiled with exactly one loss that has class weights: "
+            "`model.compile(loss=WeightedContrastiveLoss())` or `WeightedBinaryCrossentropy()`; or name a loss or a "
+            f"`BalancedPairSequence` as `target`. Received: a model with loss={losses}"
+        )
+    return weighted[0]
+
+
+def _direction_of(model: keras.Model) -> bool:
+    known = {loss.higher_is_similar for loss in _losses_of(model) if hasattr(loss, "higher_is_similar")}
+    if len(known) != 1:
+        raise ValueError(
+            "Whether a high output means similar or different cannot be told from the model's loss: pass "
+            "`higher_is_similar` (True for probabilities and similarities, False for distances)."
+        )
+    return known.pop()
+
+
+def _check_bounds(bounds: Any) -> tuple[float, float]:
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2 or not 0 < bounds[0] <= 1 <= bounds[1]:
+        raise ValueError(
+            f"`bounds` must be (smallest, largest) factor with 0 < smallest <= 1 <= largest. Received: bounds={bounds!r}"
+        )
+    return float(bounds[0]), float(bounds[1])
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,117 @@
+"""Labels -> how much each class should count."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from keras_balanced_siamese._labels import align_weights, encode_labels
+from keras_balanced_siamese._typing import ArrayLike, ClassWeights, Label, WeightScheme
+
+SCHEMES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "balanced": lambda counts, beta: counts.sum() / (len(counts) * counts),
+    "inverse": lambda counts, beta: 1.0 / (len(counts) * counts),
+    "sqrt": lambda counts, beta: counts**-0.5,
+    "effective": lambda counts, beta: (1.0 - beta) / (1.0 - beta**counts),
+    "uniform": lambda counts, beta: np.ones_like(counts),
+}
+
+
+def class_weights(
+    labels: ArrayLike, scheme: WeightScheme = "balanced", *, beta: float = 0.999, normalize: str | None = "samples"
+) -> dict[Label, float]:
+    """Weights that let rare classes count as much as common ones.
+
+    With `C` classes, `n_c` samples of class `c` and `N` samples in all, the schemes are
+
+    ```
+    "balanced"    N / (C n_c)
+    "inverse"     1 / (C n_c)
+    "sqrt"        n_c ** -0.5
+    "effective"   (1 - beta) / (1 - beta ** n_c)
+    "uniform"     1
+    ```
+
+    The result is then scaled, because a loss whose weights are small on average learns as if its learning rate were
+    small. On a 100:1 data set `"inverse"` without scaling stops plain SGD altogether.
+
+    Args:
+        labels: `(n,)` class labels: integers, strings, booleans or finite floats.
+        scheme: One of the names above, a mapping of class to weight, or a callable that is given the counts as a dict
+            `{class: n_c}` and returns such a mapping.
+        beta: For `"effective"` only, in `[0, 1)`: 0 gives equal weights, and the closer to 1, the closer to
+            `"inverse"`. It has to suit the counts: 0.9 no longer tells 50 samples from 5,000.
+        normalize: `"samples"` (the mean weight over the samples is 1), `"classes"` (the mean over the classes is 1),
+            or `None` (the formula as it stands).
+
+    Returns:
+        A dict of class to weight, sorted by class. `model.fit(class_weight=...)` takes it when the labels are integers.
+
+    Raises:
+        ValueError: For empty or missing labels, an unknown scheme, a `beta` outside `[0, 1)`, weights that are
+            negative, not finite, or not given for exactly the classes in `labels`.
+        TypeError: If `scheme` is none of the three kinds.
+
+    Examples:
+    >>> class_weights(["cat", "cat", "cat", "lynx"])
+    {'cat': 0.6666666666666666, 'lynx': 2.0}
+    >>> class_weights([0, 0, 0, 1], "inverse", normalize=None)
+    {0: 0.16666666666666666, 1: 0.5}
+
+    References:
+        Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
+    """
+    encoded = encode_labels(labels)
+    weights = scheme_weights(encoded.classes, encoded.counts, scheme, beta)
+    weights = weights / _mean(weights, encoded.counts, normalize)
+    return dict(zip(encoded.classes, weights.tolist(), strict=True))
+
+
+def scheme_weights(
+    classes: list[Label], counts: np.ndarray, scheme: WeightScheme, beta: float = 0.999, name: str = "scheme"
+) -> np.ndarray:
+    """The weights `(C,)` of a scheme before scaling, in the order of `classes`; `name` is what an error calls it."""
+    if not 0 <= beta < 1:
+        raise ValueError(f"`beta` must be in [0, 1). Received: beta={beta!r}")
+    if isinstance(scheme, str) and scheme in SCHEMES:
+        return SCHEMES[scheme](counts.astype(np.float64), beta)
+    if isinstance(scheme, Mapping):
+        return align_weights(scheme, classes, name)
+    if callable(scheme):
+        return align_weights(scheme(dict(zip(classes, counts.tolist(), strict=True))), classes, f"{name}(counts)")
+    expected = f"`{name}` must be one of {sorted(SCHEMES)}, a mapping or a callable. Received: {name}={scheme!r}"
+    raise ValueError(expected) if isinstance(scheme, str) else TypeError(expected)
+
+
+def sample_weights(labels: ArrayLike, weights: ClassWeights) -> np.ndarray:
+    """The weight of each sample's class, as `model.fit(sample_weight=...)` takes it.
+
+    Args:
+        labels: `(n,)` class labels.
+        weights: A mapping of class to weight, as `class_weights` returns it. Classes that do not occur in `labels` are
+            allowed, so that weights of the training data fit the validation data too.
+
+    Returns:
+        float32 array `(n,)`.
+
+    Raises:
+        ValueError: If a class in `labels` has no weight, or a weight is negative or not finite.
+
+    Examples:
+    >>> sample_weights(["a", "b", "a"], {"a": 0.75, "b": 1.5}).tolist()
+    [0.75, 1.5, 0.75]
+    """
+    encoded = encode_labels(labels)
+    if isinstance(weights, Mapping):
+        present = set(encoded.classes)
+        weights = {label: weight for label, weight in weights.items() if label in present}
+    return align_weights(weights, encoded.classes, "weights")[encoded.codes].astype(np.float32)
+
+
+def _mean(weights: np.ndarray, counts: np.ndarray, normalize: str | None) -> float:
+    if normalize == "samples":
+        return float(np.average(weights, weights=counts))
+    if normalize == "classes":
+        return float(weights.mean())
+    if normalize is None:
+        return 1.0
+    raise ValueError(f"`normalize` must be 'samples', 'classes' or None. Received: normalize={normalize!r}")

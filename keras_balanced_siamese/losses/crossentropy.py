@@ -1,0 +1,83 @@
+"""Binary cross-entropy on the probability that two items are of one class, weighted by the pair's label."""
+
+from typing import Any
+
+from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._checks import fraction
+from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._weighted import WeightedPairLoss, align
+
+EPSILON = 1e-7
+
+
+def binary_crossentropy(target: Tensor, probability: Tensor) -> Tensor:
+    """Cross-entropy of probabilities, which are kept 1e-7 away from 0 and 1."""
+    probability = ops.clip(probability, EPSILON, 1.0 - EPSILON)
+    return -target * ops.log(probability) - (1.0 - target) * ops.log(1.0 - probability)
+
+
+def binary_crossentropy_from_logits(target: Tensor, logit: Tensor) -> Tensor:
+    """Cross-entropy of logits, without an overflow at either end."""
+    return ops.maximum(logit, 0.0) - logit * target + ops.log1p(ops.exp(-ops.abs(logit)))
+
+
+@register(package=PACKAGE)
+class WeightedBinaryCrossentropy(WeightedPairLoss):
+    """Binary cross-entropy with a weight for similar and one for different pairs.
+
+    ```
+    loss_i = w_i * (-t_i * log(p_i) - (1 - t_i) * log(1 - p_i))
+    ```
+
+    `p_i` is the predicted probability that the pair is similar, `t_i` the (smoothed) label, `w_i` the class weight of
+    the pair's label. It needs a probability or a logit: on a distance most gradients vanish. `siamese_model(encoder,
+    probability=True)` ends with one.
+
+    Args:
+        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. Soft labels mix
+            the two. They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        from_logits: Whether `y_pred` holds logits (any real number) instead of probabilities.
+        label_smoothing: From 0 to 1: the labels are drawn towards 1/2 by this share. Weights are those of the labels
+            before smoothing.
+        similar_label: The value of `y_true` that means "same class", 1 or 0. `y_pred` always speaks of "same class".
+        reduction, name, dtype: See `keras.losses.Loss`.
+
+    Call arguments:
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1.
+        - `y_pred`: probabilities (or logits) `(batch, 1)` or `(batch,)`.
+        - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
+
+    Raises:
+        ValueError: For a smoothing outside `[0, 1]`, weights that are negative, not finite or not for exactly 0 and 1,
+            or labels and predictions of different shapes.
+
+    Examples:
+    >>> loss = WeightedBinaryCrossentropy(class_weight={0: 1.0, 1: 3.0})
+    >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
+    1.3863
+    """
+
+    higher_is_similar = True
+
+    def __init__(
+        self,
+        class_weight: ClassWeights | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        similar_label: int = 1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "weighted_binary_crossentropy",
+        dtype: Any = None,
+    ):
+        super().__init__(class_weight, similar_label, reduction=reduction, name=name, dtype=dtype)
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = fraction("label_smoothing", label_smoothing)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        labels, prediction = align(y_true, y_pred)  # each (batch,)
+        target = self._similar(labels) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        entropy = binary_crossentropy_from_logits if self.from_logits else binary_crossentropy
+        return self._weigh(labels, entropy(target, prediction))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}

@@ -1,0 +1,78 @@
+"""One encoder, shared by both sides -> a model with two inputs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_balanced_siamese._typing import Tensor
+from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
+
+
+def siamese_model(
+    encoder: keras.Model,
+    distance: Callable[[list[Tensor]], Tensor] | None = None,
+    *,
+    probability: bool = False,
+    name: str = "siamese",
+) -> keras.Model:
+    """Join two items, one shared encoder and a distance into one functional model.
+
+    Args:
+        encoder: A model from one item to its embedding `(batch, dim)`, with known inputs: a functional model, or a
+            `Sequential` that starts with `keras.Input`. Encoders with several inputs (a tuple, list or dict) work too.
+        distance: A layer called on `[left_embedding, right_embedding]`; `None` means `EuclideanDistance()`.
+        probability: If true, a trainable `DistanceToProbability` follows, and the output is the probability that both
+            items are of one class: the output for `WeightedBinaryCrossentropy`. If false it is the distance, for
+            `WeightedContrastiveLoss`.
+        name: Name of the model.
+
+    Returns:
+        A model with the inputs `left` and `right` and an output `(batch, 1)`. For an encoder of several inputs each
+        side is a tuple or dict like the encoder's own, named `left_...` and `right_...`. The encoder is its layer of
+        the encoder's name: what is trained here is trained there.
+
+    Raises:
+        TypeError: If `encoder` is no model.
+        ValueError: If the encoder's inputs are not known, or its output is not one tensor `(batch, dim)`.
+
+    Examples:
+    >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    >>> model = siamese_model(encoder)
+    >>> model.compile("adam", WeightedContrastiveLoss())
+    >>> [i.name for i in model.inputs], model.count_params()
+    (['left', 'right'], 260)
+    """
+    if not isinstance(encoder, keras.Model):
+        raise TypeError(
+            "`encoder` must be a `keras.Model`; one layer becomes a model by `keras.Sequential([keras.Input(shape), "
+            f"layer])`. Received: encoder={encoder!r}"
+        )
+    if not getattr(encoder, "inputs", None):
+        raise ValueError(
+            "The encoder's input shape must be known: start it with `keras.Input(shape)`, or wrap it as "
+            f"`keras.Sequential([keras.Input(shape), encoder])`. Received: encoder={encoder!r}"
+        )
+    template = encoder.inputs[0] if isinstance(encoder, keras.Sequential) else encoder.input
+    left, right = _like(template, "left"), _like(template, "right")
+    embeddings = [encoder(left), encoder(right)]
+    shapes = [getattr(one, "shape", None) for one in embeddings]
+    if shapes[0] is None or len(shapes[0]) != 2:
+        received = type(embeddings[0]).__name__ if shapes[0] is None else f"shape {tuple(shapes[0])}"
+        raise ValueError(
+            "The encoder must return one embedding per item, shape (batch, dim): end it with "
+            f"`GlobalAveragePooling2D()` or `Flatten()` and `Dense(dim)`. Received: an output of {received}"
+        )
+    output = (distance or EuclideanDistance(name="distance"))(embeddings)
+    if probability:
+        output = DistanceToProbability(name="probability")(output)
+    return keras.Model((left, right), output, name=name)
+
+
+def _like(template: Any, name: str) -> Any:
+    """New inputs with the structure, shapes and dtypes of those given."""
+    if isinstance(template, dict):
+        return {key: _like(one, f"{name}_{key}") for key, one in template.items()}
+    if isinstance(template, (list, tuple)):
+        return tuple(_like(one, f"{name}_{k}") for k, one in enumerate(template))
+    return keras.Input(shape=template.shape[1:], dtype=template.dtype, name=name)
