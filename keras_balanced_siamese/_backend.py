@@ -2,7 +2,7 @@
 
 import warnings
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_balanced_siamese._typing import Tensor
 register = keras.saving.register_keras_serializable
 PACKAGE = "keras_balanced_siamese"
 
-if hasattr(keras, "ops"):
+if TYPE_CHECKING or hasattr(keras, "ops"):
     ops: Any = keras.ops
     PyDataset: Any = keras.utils.PyDataset
     to_numpy: Any = keras.ops.convert_to_numpy
@@ -79,9 +79,7 @@ else:
             super().__init__(name=name)
             allowed = (None, "none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
             if reduction not in allowed:
-                raise ValueError(
-                    f"Invalid value for argument `reduction`. Expected one of {allowed}. Received: reduction={reduction!r}"
-                )
+                raise ValueError(f"`reduction` must be one of {allowed}. Received: reduction={reduction!r}")
             self.reduction = reduction
             self.dtype = tf.as_dtype(dtype or keras.backend.floatx()).name
 

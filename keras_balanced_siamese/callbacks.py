@@ -61,10 +61,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     Attributes:
         history_: One dict per epoch: `epoch`, `errors` and the `weights` it was trained with, each a dict by class.
 
-    `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a loss
-    also `"class_loss/<class>"` and `"val_class_loss/<class>"`. So `History` records them, and so do `CSVLogger` and
-    `TensorBoard` when they stand after this callback in the list. With more than 50 classes it is the smallest and the
-    largest of each, `"class_weight/min"` and `"class_weight/max"`.
+    `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a
+    loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. So `History` records them, and so do `CSVLogger`
+    and `TensorBoard` when they stand after this callback in the list. With more than 50 classes it is the smallest and
+    the largest of each, `"class_weight/min"` and `"class_weight/max"`.
 
     Raises:
         ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights; for
@@ -205,8 +205,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         return self._train_record[0]
 
     def _validation_errors(self, pairs: BalancedPairSequence) -> np.ndarray:
+        assert self.model is not None
         scores = np.asarray(self.model.predict(pairs, verbose=0), np.float64).reshape(-1)
-        left, right, similar = (np.concatenate(parts) for parts in zip(*map(pairs.indices, range(len(pairs)))))
+        batches = [pairs.indices(i) for i in range(len(pairs))]
+        left, right, similar = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         classes = np.asarray(pairs.classes, dtype=object)[pairs.labels]
         if not np.isfinite(scores).all():
             return np.full(len(self._start), np.nan)
@@ -247,9 +249,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if not isinstance(self.target, BalancedPairSequence):
             if data is not None:
                 raise ValueError(
-                    "`validation_data` measures the classes of the data, but a loss weighs the pair labels 0 and 1: pass "
-                    "a `BalancedPairSequence` as `target`, or monitor='val_class_loss' to use the validation data of "
-                    "`fit`."
+                    "`validation_data` measures the classes of the data, but a loss weighs the pair labels 0 and 1: "
+                    "pass a `BalancedPairSequence` as `target`, or monitor='val_class_loss' to use the validation data "
+                    "of `fit`."
                 )
             if self.target is not None and not isinstance(self.target, WeightedPairLoss):
                 raise TypeError(
@@ -260,8 +262,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if data is None:
             if self.monitor is None:
                 raise ValueError(
-                    "The error of each class has to be measured: pass validation_data=(x_val, y_val), or `monitor`, the "
-                    "prefix of the entries of `logs` that hold it."
+                    "The error of each class has to be measured: pass validation_data=(x_val, y_val), or `monitor`, "
+                    "the prefix of the entries of `logs` that hold it."
                 )
             return None
         pairs = data if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
@@ -298,9 +300,9 @@ def _weighted_loss_of(model: keras.Model) -> WeightedPairLoss:
     weighted = [loss for loss in losses if isinstance(loss, WeightedPairLoss)]
     if len(weighted) != 1:
         raise ValueError(
-            "`AdaptiveClassWeight` without `target` needs a model compiled with exactly one loss that has class weights: "
-            "`model.compile(loss=WeightedContrastiveLoss())` or `WeightedBinaryCrossentropy()`; or name a loss or a "
-            f"`BalancedPairSequence` as `target`. Received: a model with loss={losses}"
+            "`AdaptiveClassWeight` without `target` needs a model compiled with exactly one loss that has class "
+            "weights: `model.compile(loss=WeightedContrastiveLoss())` or `WeightedBinaryCrossentropy()`; or name a "
+            f"loss or a `BalancedPairSequence` as `target`. Received: a model with loss={losses}"
         )
     return weighted[0]
 
@@ -318,7 +320,8 @@ def _direction_of(model: keras.Model) -> bool:
 def _check_bounds(bounds: Any) -> tuple[float, float]:
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2 or not 0 < bounds[0] <= 1 <= bounds[1]:
         raise ValueError(
-            f"`bounds` must be (smallest, largest) factor with 0 < smallest <= 1 <= largest. Received: bounds={bounds!r}"
+            "`bounds` must be (smallest, largest) factor with 0 < smallest <= 1 <= largest. "
+            f"Received: bounds={bounds!r}"
         )
     return float(bounds[0]), float(bounds[1])
 

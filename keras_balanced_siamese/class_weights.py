@@ -8,11 +8,11 @@ from keras_balanced_siamese._labels import align_weights, encode_labels
 from keras_balanced_siamese._typing import ArrayLike, ClassWeights, Label, WeightScheme
 
 SCHEMES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "balanced": lambda counts, beta: counts.sum() / (len(counts) * counts),
-    "inverse": lambda counts, beta: 1.0 / (len(counts) * counts),
-    "sqrt": lambda counts, beta: counts**-0.5,
+    "balanced": lambda counts, _beta: counts.sum() / (len(counts) * counts),
+    "inverse": lambda counts, _beta: 1.0 / (len(counts) * counts),
+    "sqrt": lambda counts, _beta: counts**-0.5,
     "effective": lambda counts, beta: (1.0 - beta) / (1.0 - beta**counts),
-    "uniform": lambda counts, beta: np.ones_like(counts),
+    "uniform": lambda counts, _beta: np.ones_like(counts),
 }
 
 

@@ -39,8 +39,8 @@ class PairReport:
             f"{self.n_similar:,} similar and {self.n_different:,} different pairs",
             f"ROC AUC {self.roc_auc:.4f}   EER {self.eer:.4f} at distance {self.eer_threshold:.4g}",
         ]
+        width = max([5, *(len(str(label)) for label in self.per_class)])
         if self.per_class:
-            width = max(5, *(len(str(label)) for label in self.per_class))
             lines.append(f"{'class':>{width}}   error  false rejects  false accepts")
         for label, row in self.per_class.items():
             lines.append(
@@ -106,11 +106,12 @@ def _roc(distance: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
     order = np.argsort(distance, kind="stable")
     ordered = distance[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the end of each run of equal distances
-    accepted = np.cumsum(truth[order])[last] / truth.sum()
-    false_accepts = np.cumsum(~truth[order])[last] / (~truth).sum()
-    tar, far = np.insert(accepted, 0, 0.0), np.insert(false_accepts, 0, 0.0)  # from "accept nothing" on
+    accepts = np.insert(np.cumsum(truth[order])[last], 0, 0)  # from "accept nothing" on
+    false_accepts = np.insert(np.cumsum(~truth[order])[last], 0, 0)
+    n_similar, n_different = int(truth.sum()), int((~truth).sum())
+    tar, far = accepts / n_similar, false_accepts / n_different
     auc = float(np.sum(np.diff(far) * (tar[1:] + tar[:-1]) / 2))
-    gap = far - (1.0 - tar)  # rises from -1 to 1
+    gap = false_accepts * n_similar - (n_similar - accepts) * n_different  # has the sign of FAR - FRR, and rises
     after = int(np.argmax(gap >= 0))
     step = -gap[after - 1] / (gap[after] - gap[after - 1])
     eer = far[after - 1] + step * (far[after] - far[after - 1])

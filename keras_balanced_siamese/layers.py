@@ -55,8 +55,8 @@ class EuclideanDistance(keras.layers.Layer):
         left, right = _widen(left), _widen(right)
         return ops.cast(euclidean_distance(left, right), self.compute_dtype)
 
-    def compute_mask(self, inputs: list[Tensor], mask: Any = None) -> Tensor:
-        given = [one for one in (mask or []) if one is not None]
+    def compute_mask(self, inputs: list[Tensor], previous_mask: Any = None) -> Tensor:
+        given = [one for one in (previous_mask or []) if one is not None]
         if len(given) == 2:
             return ops.logical_and(*given)
         return given[0] if given else None

@@ -1,5 +1,6 @@
 """Balanced pairs for a two-input model, as a data set that `model.fit` takes."""
 
+import secrets
 import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -27,8 +28,8 @@ class BalancedPairSequence(PyDataset):
     - Each class has its `class_sampling` share of the positive pairs of an epoch, rounded up or down. No sample is
       paired with itself. Inside a class each pair comes once before any comes again, and each sample before any other
       comes twice. A class of one sample has no positive pair: a warning names it, and it takes part in negatives.
-    - A negative pair is drawn class first: classes `a` and `b` with the probability `2 v_a v_b / (1 - sum of v_c ** 2)`,
-      `v` being the shares, then one sample of each.
+    - A negative pair is drawn class first: classes `a` and `b` with the probability
+      `2 v_a v_b / (1 - sum of v_c ** 2)`, `v` being the shares, then one sample of each.
     - `class_weight` gives positive pairs the weight `w_c` and negative ones `sqrt(w_a w_b)`, each kind scaled to the
       mean 1 over the epoch.
     - The indices of a batch are a function of (seed, epoch, index) and nothing else.
@@ -94,7 +95,7 @@ class BalancedPairSequence(PyDataset):
         _check_lengths(self._source, len(self._labels.codes))
         self.batch_size = whole("batch_size", batch_size, 1)
         self.positive_fraction = fraction("positive_fraction", positive_fraction)
-        self.seed = int(np.random.SeedSequence().entropy) if seed is None else whole("seed", seed, 0)
+        self.seed = secrets.randbits(63) if seed is None else whole("seed", seed, 0)
         if transform is not None and not callable(transform):
             raise TypeError(f"`transform` must be a function of one sample. Received: transform={transform!r}")
         self.transform = transform
@@ -297,13 +298,12 @@ class BalancedPairSequence(PyDataset):
         weights = scheme_weights(self.classes, counts, class_weight, name="class_weight")
         rare, common = counts.argmin(), counts.argmax()
         corrected = shares[rare] / shares[common] > 1.5 * counts[rare] / counts[common]
-        if corrected and any(
-            _proportional(weights, scheme_weights(self.classes, counts, s)) for s in FREQUENCY_SCHEMES
-        ):
+        schemes = [scheme_weights(self.classes, counts, scheme) for scheme in FREQUENCY_SCHEMES]
+        if corrected and any(_proportional(weights, one) for one in schemes):
             warnings.warn(
                 f"Class frequency is corrected twice: class_sampling={self.class_sampling!r} draws "
-                f"{self.classes[rare]!r} ({counts[rare]} samples) {shares[rare] / shares[common]:.3g} times as often as "
-                f"{self.classes[common]!r} ({counts[common]} samples), and class_weight counts it "
+                f"{self.classes[rare]!r} ({counts[rare]} samples) {shares[rare] / shares[common]:.3g} times as often "
+                f"as {self.classes[common]!r} ({counts[common]} samples), and class_weight counts it "
                 f"{weights[rare] / weights[common]:.3g} times as much again. Pass class_weight=None, or "
                 "class_sampling='natural'",
                 stacklevel=3,

@@ -1,0 +1,430 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from toy import clusters, compiled, linear_encoder
+
+import keras_balanced_siamese as kbs
+from keras_balanced_siamese import AdaptiveClassWeight
+from keras_balanced_siamese._difficulty import difficulty, limit_factors
+
+positive = st.floats(0.05, 20)
+
+
+@given(
+    st.lists(st.tuples(positive, positive, positive), min_size=2, max_size=8),
+    st.floats(1.0, 3.0),
+    st.sampled_from([None, (0.2, 5.0), (0.9, 1.1)]),
+)
+def test_limited_factors_keep_the_mean_and_every_limit(rows, max_step, bounds):
+    wanted, current, weight = np.array(rows).T
+    current = np.clip(current, *bounds) if bounds else current
+    found = limit_factors(wanted, current, weight, bounds, max_step)
+    assert found @ weight == pytest.approx(current @ weight, rel=1e-6)
+    assert (found <= current * max_step * (1 + 1e-9)).all()
+    assert (found >= current / max_step / (1 + 1e-9)).all()
+    if bounds:
+        assert (found >= bounds[0] * (1 - 1e-9)).all()
+        assert (found <= bounds[1] * (1 + 1e-9)).all()
+    order = np.argsort(wanted / current)  # who asked for more, relatively, gets no less
+    gained = np.round(found / current, 9)[order]
+    if bounds is None:
+        assert (np.diff(gained) >= 0).all()
+
+
+@given(st.lists(positive, min_size=2, max_size=8))
+def test_without_limits_the_factors_are_what_was_wanted(wanted):
+    wanted = np.array(wanted)
+    found = limit_factors(wanted, np.ones_like(wanted), np.ones_like(wanted), None, None)
+    np.testing.assert_allclose(found, wanted / wanted.mean(), rtol=1e-9)
+
+
+def test_difficulty():
+    errors = np.array([0.0, 0.1, 0.3])
+    mean = 0.4 / 3
+    np.testing.assert_allclose(difficulty(errors, 1.0), [(e + 0.05 * mean) / mean for e in errors])
+    np.testing.assert_allclose(difficulty(errors, 2.0), difficulty(errors, 1.0) ** 2)
+    np.testing.assert_array_equal(difficulty(errors, 0.0), [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(difficulty(np.zeros(3), 1.0), [1.0, 1.0, 1.0])
+
+
+# --- one training, the same numbers on every lane -------------------------------------------------------------------
+
+
+def slow_weights(start, current, smoothed, share, bounds=(0.2, 5.0), max_step=1.5):
+    """The default rule, with the scale found by another root finder."""
+    factor = [c / s for c, s in zip(current, start, strict=True)]
+    wanted = [e + 0.05 * sum(smoothed) / len(smoothed) for e in smoothed]
+
+    def limited(scale):
+        return [
+            min(max(scale * w, bounds[0], f / max_step), bounds[1], f * max_step)
+            for w, f in zip(wanted, factor, strict=True)
+        ]
+
+    def missing(scale):
+        return sum(p * s * f for p, s, f in zip(share, start, limited(scale), strict=True)) - sum(
+            p * c for p, c in zip(share, current, strict=True)
+        )
+
+    scale = brentq(missing, 0.0, 1e6, xtol=1e-15, rtol=1e-14)
+    return [s * f for s, f in zip(start, limited(scale), strict=True)]
+
+
+class SlowTraining:
+    """Gradient descent on a linear encoder with the contrastive loss, by hand, in NumPy and float64."""
+
+    def __init__(self, x, kernel, pairs, rate):
+        self.x, self.kernel, self.pairs, self.rate = x.astype("float64"), kernel.astype("float64"), pairs, rate
+        self.label_weights, self.class_weights = [1.0, 1.0], [1.0] * len(pairs.classes)
+        self.smoothed = {"label": None, "class": None}
+
+    def distances(self, left, right):
+        return np.sqrt((((self.x[left] - self.x[right]) @ self.kernel) ** 2).sum(axis=1))
+
+    def epoch(self, number, validation):
+        self.pairs.set_epoch(number)
+        batches = [self.pairs.indices(i) for i in range(len(self.pairs))]
+        root = np.sqrt(self.class_weights)[self.pairs.labels]
+        raw = [root[left] * root[right] for left, right, _ in batches]
+        means = [np.concatenate([r[s == k] for r, (_, _, s) in zip(raw, batches, strict=True)]).mean() for k in (0, 1)]
+        losses, by_label = [], {0: [], 1: []}
+        for (left, right, similar), weight in zip(batches, raw, strict=True):
+            d = self.distances(left, right)
+            gap = np.where(d < 1.0, 1.0 - d, 0.0)
+            item = np.where(similar == 1, d**2, gap**2)
+            slope = np.where(similar == 1, 2 * d, -2 * gap)
+            weight = np.where(similar == 1, self.label_weights[1] * weight / means[1], self.label_weights[0] * weight / means[0])
+            losses.append((item * weight).mean())
+            for k in (0, 1):
+                by_label[k].extend(item[similar == k])
+            delta = self.x[left] - self.x[right]
+            direction = (delta @ self.kernel) / d[:, None]
+            self.kernel = self.kernel - self.rate * delta.T @ (direction * (slope * weight)[:, None]) / len(d)
+        label_errors = [np.mean(by_label[k]) for k in (0, 1)]
+        class_errors = self.class_errors(validation)
+        row = {"loss": np.mean(losses), "label": list(self.label_weights), "class": list(self.class_weights)}
+        for kind, errors in (("label", label_errors), ("class", class_errors)):
+            old = self.smoothed[kind]
+            self.smoothed[kind] = errors if old is None else [0.7 * o + 0.3 * e for o, e in zip(old, errors, strict=True)]
+        if number >= 1:
+            self.label_weights = slow_weights([1, 1], self.label_weights, self.smoothed["label"], [0.5, 0.5])
+            share = list(self.pairs.class_distribution.values())
+            self.class_weights = slow_weights([1.0] * len(share), self.class_weights, self.smoothed["class"], share)
+        return row
+
+    def class_errors(self, validation):
+        left, right, similar = (np.concatenate(p) for p in zip(*map(validation.indices, range(len(validation))), strict=True))
+        names = np.array(validation.classes)[validation.labels]
+        classes = np.stack([names[left], names[right]], axis=1)
+        report = kbs.evaluate_pairs(self.distances(left, right), similar, classes=classes)
+        return [report.per_class[label]["error"] for label in validation.classes]
+
+
+def test_losses_weights_and_adapted_class_weights_equal_a_training_by_hand():
+    x, y = clusters()
+    rate, epochs = 0.05, 6
+
+    def sequence():
+        return kbs.BalancedPairSequence(x, y, batch_size=12, steps_per_epoch=5, seed=7)
+
+    def validation():
+        return kbs.BalancedPairSequence(x, y, batch_size=50, redraw=False, seed=8)
+
+    model = compiled(optimizer=keras.optimizers.SGD(rate))
+    slow = SlowTraining(x, model.get_weights()[0], sequence(), rate)
+    pairs = sequence()
+    callbacks = [AdaptiveClassWeight(), AdaptiveClassWeight(pairs, validation_data=validation())]
+    history = model.fit(pairs, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks).history
+    expected = [slow.epoch(number, validation()) for number in range(epochs)]
+    np.testing.assert_allclose(history["loss"], [row["loss"] for row in expected], rtol=1e-5)
+    for k in (0, 1):
+        np.testing.assert_allclose(history[f"class_weight/{k}"], [row["label"][k] for row in expected], rtol=1e-5)
+    for k, label in enumerate(pairs.classes):
+        np.testing.assert_allclose(history[f"class_weight/{label}"], [row["class"][k] for row in expected], rtol=1e-5)
+    np.testing.assert_allclose(model.get_weights()[0], slow.kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(list(pairs.class_weight.values()), slow.class_weights, rtol=1e-5)
+    assert max(history["class_weight/1"]) > 1.2  # it did adapt
+
+
+# --- the new weight holds from the very next step -------------------------------------------------------------------
+
+COMPILE = [{}, {"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2}]
+
+
+def asked_for(epoch):
+    return {0: 1.0, 1: float(epoch + 2)}
+
+
+@pytest.mark.parametrize("how", COMPILE, ids=str)
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_loss_uses_new_weights_in_the_very_next_epoch(how, validated):
+    x, y = clusters()
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=8, steps_per_epoch=4, seed=0)
+    model = compiled(optimizer=keras.optimizers.SGD(0.0), **how)
+    callback = AdaptiveClassWeight(
+        strategy=lambda _errors, _weights, epoch: asked_for(epoch), bounds=None, max_step=None, warmup_epochs=0
+    )
+    data = kbs.BalancedPairSequence(x, y, batch_size=8, seed=1, redraw=False) if validated else None
+    history = model.fit(pairs, epochs=4, verbose=0, validation_data=data, callbacks=[callback]).history
+    for epoch in range(4):
+        weights = {0: 1.0, 1: 1.0} if epoch == 0 else asked_for(epoch - 1)
+        scale = 2 / sum(weights.values())  # half of the pairs are similar
+        expected = sum(history[f"class_loss/{k}"][epoch] * weights[k] * scale / 2 for k in (0, 1))
+        assert history["loss"][epoch] == pytest.approx(expected, rel=1e-5)
+        assert history["class_weight/1"][epoch] == pytest.approx(weights[1] * scale, rel=1e-6)
+
+
+def test_class_losses_are_the_unweighted_means_of_the_epoch():
+    x, y = clusters()
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=8, seed=0)
+    validation = kbs.BalancedPairSequence(x, y, batch_size=8, seed=1, redraw=False)
+    model = compiled(kbs.WeightedContrastiveLoss(class_weight={0: 0.2, 1: 5.0}), keras.optimizers.SGD(0.0))
+    history = model.fit(pairs, epochs=1, verbose=0, validation_data=validation, callbacks=[AdaptiveClassWeight()]).history
+    for prefix, data in (("class_loss", pairs), ("val_class_loss", validation)):
+        data.set_epoch(0)
+        sides, similar, _ = zip(*(data[i] for i in range(len(data))), strict=True)
+        left, right = (np.concatenate(side) for side in zip(*sides, strict=True))
+        d, s = model.predict((left, right), verbose=0).ravel(), np.concatenate(similar).ravel()
+        assert history[f"{prefix}/1"][0] == pytest.approx((d[s == 1] ** 2).mean(), rel=1e-5)
+        assert history[f"{prefix}/0"][0] == pytest.approx((np.maximum(1 - d[s == 0], 0) ** 2).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sequence_uses_new_weights_in_the_very_next_epoch(workers):
+    x, y = clusters()
+
+    def sequence():
+        return kbs.BalancedPairSequence(x, y, batch_size=8, seed=0, workers=workers)
+
+    def asked(epoch):
+        return {"common": 1.0, "medium": 2.0 + epoch, "rare": 4.0}
+
+    pairs, model = sequence(), compiled(optimizer=keras.optimizers.SGD(0.0))
+    callback = AdaptiveClassWeight(
+        pairs,
+        validation_data=(x, y),
+        strategy=lambda _errors, _weights, epoch: asked(epoch),
+        bounds=None,
+        max_step=None,
+        warmup_epochs=0,
+    )
+    history = model.fit(pairs, epochs=3, verbose=0, callbacks=[callback]).history
+    plain = sequence()
+    for epoch in range(3):
+        plain.set_epoch(epoch)
+        plain.class_weight = dict.fromkeys(plain.classes, 1.0) if epoch == 0 else asked(epoch - 1)
+        total = []
+        for i in range(len(plain)):
+            sides, similar, weight = plain[i]
+            d = model.predict(sides, verbose=0).ravel()
+            item = np.where(similar.ravel() == 1, d**2, np.maximum(1 - d, 0) ** 2)
+            total.extend(item * weight)
+        assert history["loss"][epoch] == pytest.approx(np.mean(total), rel=1e-5)
+
+
+def test_a_callback_that_joins_a_second_fit_records_too():
+    x, y = clusters()
+    pairs, model = kbs.BalancedPairSequence(x, y, seed=0), compiled()
+    model.fit(pairs, epochs=1, verbose=0)
+    before = model.evaluate(pairs, verbose=0)
+    history = model.fit(pairs, epochs=3, verbose=0, callbacks=[AdaptiveClassWeight()]).history
+    assert np.isfinite(history["class_loss/0"]).all()
+    assert history["class_weight/1"][2] != 1.0
+    assert np.ndim(before) == np.ndim(model.evaluate(pairs, verbose=0)) == 0  # evaluate returns what it returned
+
+
+def test_attaching_leaves_the_model_as_it_is():
+    x, y = clusters()
+    pairs, model = kbs.BalancedPairSequence(x, y, seed=0), compiled()
+    before = [w.shape for w in model.get_weights()], model.count_params(), len(model.layers)
+    model.fit(pairs, epochs=2, verbose=0, callbacks=[AdaptiveClassWeight()])
+    assert ([w.shape for w in model.get_weights()], model.count_params(), len(model.layers)) == before
+    state = model.optimizer.iterations
+    assert int(state) == 2 * len(pairs)
+
+
+# --- the rule ------------------------------------------------------------------------------------------------------
+
+
+def simulate(callback, errors, epochs):
+    """Drive a callback by hand with given errors per epoch; return the weights after each."""
+    x, y = clusters()
+    pairs = callback.target or kbs.BalancedPairSequence(x, y, seed=0)
+    callback.set_model(compiled())
+    seen = []
+    for epoch in range(epochs):
+        callback.on_epoch_begin(epoch)
+        logs = {f"error/{label}": e for label, e in zip(pairs.classes, errors(epoch), strict=True)}
+        callback.on_epoch_end(epoch, logs)
+        seen.append(list(pairs.class_weight.values()))
+    return np.array(seen), logs
+
+
+def sequence():
+    x, y = clusters()
+    return kbs.BalancedPairSequence(x, y, seed=0)
+
+
+def test_constant_errors_are_approached_in_steps_and_held():
+    callback = AdaptiveClassWeight(sequence(), monitor="error", max_step=1.2)
+    seen, _ = simulate(callback, lambda epoch: [0.1, 0.1, 0.4], 20)
+    assert seen[0].tolist() == [1.0, 1.0, 1.0]  # warm-up
+    ratio = seen[1:] / seen[:-1]
+    assert ratio.max() <= 1.2 + 1e-9
+    share = np.array(list(callback.target.class_distribution.values()))
+    np.testing.assert_allclose(seen @ share, 1.0, rtol=1e-6)
+    np.testing.assert_allclose(seen[-1] / seen[-1][0], [1.0, 1.0, 0.41 / 0.11], rtol=1e-6)
+    np.testing.assert_allclose(seen[-1], seen[-2], rtol=1e-9)
+
+
+def test_bounds_hold_and_no_weight_becomes_zero():
+    callback = AdaptiveClassWeight(sequence(), monitor="error", tau=5.0, bounds=(0.5, 1.4))
+    seen, _ = simulate(callback, lambda epoch: [0.0, 0.0, 0.5], 12)
+    assert seen.min() >= 0.5 - 1e-9
+    assert seen.max() <= 1.4 + 1e-9
+
+
+def test_a_missing_or_nan_error_keeps_the_weight_of_that_class():
+    callback = AdaptiveClassWeight(sequence(), monitor="error", warmup_epochs=0)
+    seen, _ = simulate(callback, lambda epoch: [0.1, math.nan, 0.3], 4)
+    np.testing.assert_allclose(seen[:, 1], 1.0)
+    assert seen[-1, 2] > 1.1
+    everything_unknown, _ = simulate(AdaptiveClassWeight(sequence(), monitor="error"), lambda epoch: [math.nan] * 3, 3)
+    np.testing.assert_allclose(everything_unknown, 1.0)
+
+
+def test_a_callable_gets_errors_weights_and_epoch_and_is_limited():
+    calls = []
+
+    def strategy(errors, weights, epoch):
+        calls.append((errors, weights, epoch))
+        return {"common": 1.0, "medium": 1.0, "rare": 100.0}
+
+    callback = AdaptiveClassWeight(sequence(), monitor="error", strategy=strategy, warmup_epochs=0)
+    seen, _ = simulate(callback, lambda epoch: [0.1, 0.2, 0.3], 2)
+    assert calls[0] == ({"common": 0.1, "medium": 0.2, "rare": 0.3}, {"common": 1.0, "medium": 1.0, "rare": 1.0}, 0)
+    assert seen[0, 2] <= 1.5 + 1e-9
+    bad = AdaptiveClassWeight(sequence(), monitor="error", strategy=lambda *_: {"common": 1.0}, warmup_epochs=0)
+    with pytest.raises(ValueError, match="Missing"):
+        simulate(bad, lambda epoch: [0.1, 0.2, 0.3], 1)
+
+
+def test_starting_weights_are_what_the_factors_multiply():
+    x, y = clusters()
+    start = {"common": 0.5, "medium": 1.0, "rare": 3.0}
+    pairs = kbs.BalancedPairSequence(x, y, seed=0, class_weight=start)
+    seen, _ = simulate(AdaptiveClassWeight(pairs, monitor="error"), lambda epoch: [0.2, 0.2, 0.2], 5)
+    np.testing.assert_allclose(seen, [[0.5, 1.0, 3.0]] * 5, rtol=1e-6)
+
+
+def test_logs_history_and_verbose():
+    lines = []
+    callback = AdaptiveClassWeight(sequence(), monitor="error", verbose=1, sink=lines.append)
+    _, logs = simulate(callback, lambda epoch: [0.1, 0.2, 0.3], 3)
+    assert logs["class_error/rare"] == 0.3
+    assert {f"class_weight/{label}" for label in ("common", "medium", "rare")} <= set(logs)
+    assert [row["epoch"] for row in callback.history_] == [0, 1, 2]
+    assert callback.history_[0]["weights"] == {"common": 1.0, "medium": 1.0, "rare": 1.0}
+    assert len(lines) == 3
+    assert lines[0].startswith("Epoch 1: class weights {'common': 1.0")
+
+
+def test_many_classes_are_logged_as_smallest_and_largest():
+    y = np.repeat(np.arange(60), 2)
+    pairs = kbs.BalancedPairSequence(y, y, seed=0)
+    callback = AdaptiveClassWeight(pairs, monitor="error")
+    _, logs = simulate(callback, lambda epoch: np.linspace(0, 1, 60), 2)
+    assert logs["class_error/max"] == 1.0
+    assert "class_weight/min" in logs
+    assert "class_weight/0" not in logs
+
+
+def test_the_sequence_is_set_to_the_epoch_of_fit():
+    x, y = clusters()
+    pairs, seen = kbs.BalancedPairSequence(x, y, seed=0), []
+    spy = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(pairs.epoch))
+    callback = AdaptiveClassWeight(pairs, validation_data=(x, y))
+    compiled().fit(pairs, epochs=5, initial_epoch=3, verbose=0, callbacks=[callback, spy])
+    assert set(seen) == {3, 4}
+
+
+@pytest.mark.parametrize("given", [True, None])
+def test_probabilities_and_distances_give_the_same_errors(given):
+    x, y = clusters()
+    found = []
+    for probability in (False, True):
+        loss = kbs.WeightedBinaryCrossentropy() if probability else kbs.WeightedContrastiveLoss()
+        model = kbs.siamese_model(linear_encoder(), probability=probability)
+        model.compile(keras.optimizers.SGD(0.0), loss)
+        pairs = kbs.BalancedPairSequence(x, y, seed=0)
+        direction = probability if given else None
+        callback = AdaptiveClassWeight(pairs, validation_data=(x, y), higher_is_similar=direction)
+        history = model.fit(pairs, epochs=1, verbose=0, callbacks=[callback]).history
+        found.append([history[f"class_error/{label}"][0] for label in pairs.classes])
+    np.testing.assert_allclose(*found, atol=1e-6)
+    assert 0 < np.mean(found) < 0.5
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "match"),
+    [
+        ({"strategy": "hardness"}, ValueError, "'difficulty' or a callable.*Received: strategy='hardness'"),
+        ({"strategy": 3}, TypeError, "'difficulty' or a callable"),
+        ({"tau": -1}, ValueError, "`tau`"),
+        ({"tau": math.nan}, ValueError, "`tau`"),
+        ({"momentum": 1.0}, ValueError, "`momentum` must be less than 1"),
+        ({"momentum": -0.1}, ValueError, "`momentum`"),
+        ({"bounds": (0.0, 5.0)}, ValueError, "`bounds`"),
+        ({"bounds": (2.0, 5.0)}, ValueError, "`bounds`"),
+        ({"bounds": 5.0}, ValueError, "`bounds`"),
+        ({"max_step": 0.9}, ValueError, "`max_step`"),
+        ({"warmup_epochs": -1}, ValueError, "`warmup_epochs`"),
+        ({"warmup_epochs": 1.5}, TypeError, "`warmup_epochs`"),
+        ({"target": "loss"}, TypeError, "`target` must be"),
+        ({"validation_data": clusters()}, ValueError, "monitor='val_class_loss'"),
+        ({"validation_data": clusters(), "monitor": "error"}, ValueError, "not both"),
+        ({"target": sequence()}, ValueError, "validation_data="),
+        ({"target": sequence(), "validation_data": clusters()[0]}, TypeError, r"\(x, y\)"),
+        (
+            {"target": sequence(), "validation_data": (np.zeros((4, 4)), ["new", "new", "rare", "rare"])},
+            ValueError,
+            r"classes that the target does not have.*'new'",
+        ),
+    ],
+)
+def test_bad_arguments(kwargs, error, match):
+    with pytest.raises(error, match=match):
+        AdaptiveClassWeight(**kwargs)
+
+
+def fit(model, *callbacks):
+    x, y = clusters()
+    model.fit(kbs.BalancedPairSequence(x, y, seed=0), epochs=1, verbose=0, callbacks=list(callbacks))
+
+
+def test_a_model_whose_loss_cannot_be_weighted():
+    with pytest.raises(ValueError, match=r"WeightedContrastiveLoss.*Received: a model with loss=\['mse'\]"):
+        fit(compiled("mse"), AdaptiveClassWeight())
+
+
+def test_a_target_that_is_not_the_models_loss():
+    with pytest.raises(ValueError, match="compiled with"):
+        fit(compiled(), AdaptiveClassWeight(kbs.WeightedContrastiveLoss()))
+
+
+def test_an_output_of_unknown_direction():
+    with pytest.raises(ValueError, match="higher_is_similar"):
+        fit(compiled("mse"), AdaptiveClassWeight(sequence(), validation_data=clusters()))
+
+
+def test_a_monitor_that_nobody_writes():
+    with pytest.raises(ValueError, match=r"monitor='error' needs the entries.*error/common.*Received: \["):
+        fit(compiled(), AdaptiveClassWeight(sequence(), monitor="error"))

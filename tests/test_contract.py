@@ -1,0 +1,104 @@
+"""What holds for every public object."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from toy import clusters, linear_encoder
+
+import keras_balanced_siamese as kbs
+
+PUBLIC = {name: value for name, value in vars(kbs).items() if callable(value) and not name.startswith("_")}
+SAVED = [
+    kbs.EuclideanDistance(name="mine", dtype="float16"),
+    kbs.DistanceToProbability(slope=2.0, threshold=0.25, trainable=False, name="mine"),
+    kbs.WeightedContrastiveLoss(0.5, {0: 0.25, 1: 4.0}, 0, reduction="sum", name="mine", dtype="float16"),
+    kbs.WeightedBinaryCrossentropy({0: 0.25, 1: 4.0}, True, 0.25, 0, reduction="sum", name="mine", dtype="float16"),
+]
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_documented(name):
+    doc = inspect.getdoc(PUBLIC[name]) or ""
+    assert doc.split("\n")[0].endswith(".")
+    own = inspect.signature(PUBLIC[name]).parameters
+    if name == "PairReport":  # a result: it lists attributes
+        return
+    for parameter in own:
+        if parameter != "kwargs":
+            assert f"{parameter}" in doc, f"{name} does not document {parameter}"
+    assert "Examples:" in doc
+    assert "Returns:" in doc or "Call arguments:" in doc or "Attributes:" in doc
+
+
+@pytest.mark.parametrize("part", SAVED, ids=lambda part: type(part).__name__)
+def test_config_round_trip(part):
+    config = json.loads(json.dumps(part.get_config()))
+    assert type(part).from_config(config).get_config() == part.get_config()
+
+
+@pytest.mark.parametrize("part", SAVED, ids=lambda part: type(part).__name__)
+def test_registered_and_listed(part):
+    name = f"keras_balanced_siamese>{type(part).__name__}"
+    assert keras.saving.get_registered_object(name) is type(part)
+    objects = kbs.custom_objects()
+    assert objects[name] is objects[type(part).__name__] is type(part)
+
+
+def trained():
+    x, y = clusters()
+    model = kbs.siamese_model(linear_encoder(), probability=True)
+    model.compile("adam", kbs.WeightedBinaryCrossentropy({0: 0.5, 1: 2.0}))
+    model.fit(kbs.BalancedPairSequence(x, y, seed=0), epochs=2, verbose=0, callbacks=[kbs.AdaptiveClassWeight()])
+    return model, x
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("how", ["imported", "custom_objects"])
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*:UserWarning")
+def test_models_open_in_a_fresh_process(tmp_path, suffix, how):
+    model, x = trained()
+    path = tmp_path / f"verifier{suffix}"
+    model.save(path)
+    np.savez(tmp_path / "data.npz", left=x[:6], right=x[6:12])
+    load = "import keras, keras_balanced_siamese as kbs; model = keras.models.load_model(path)"
+    if how == "custom_objects":  # unregistered on purpose: only the mapping can help
+        load = (
+            "import keras, keras_balanced_siamese as kbs;"
+            "keras.saving.get_custom_objects().clear();"
+            "model = keras.models.load_model(path, custom_objects=kbs.custom_objects())"
+        )
+    code = f"""if True:
+        import sys, numpy as np
+        path, data = sys.argv[1:]
+        {load}
+        data = np.load(data)
+        print(*model.predict((data["left"], data["right"]), verbose=0).ravel().tolist())
+        print(*model.loss.class_weight.values())
+    """
+    run = [sys.executable, "-c", code, str(path), str(tmp_path / "data.npz")]
+    lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    expected = model.predict((x[:6], x[6:12]), verbose=0).ravel()
+    np.testing.assert_allclose([float(word) for word in lines[-2].split()], expected, rtol=1e-5)
+    assert [float(word) for word in lines[-1].split()] == list(model.loss.class_weight.values())
+
+
+def test_public_names_are_those_of_the_documentation():
+    assert sorted(PUBLIC) == [
+        "AdaptiveClassWeight",
+        "BalancedPairSequence",
+        "DistanceToProbability",
+        "EuclideanDistance",
+        "PairReport",
+        "WeightedBinaryCrossentropy",
+        "WeightedContrastiveLoss",
+        "class_weights",
+        "custom_objects",
+        "evaluate_pairs",
+        "sample_weights",
+        "siamese_model",
+    ]

@@ -1,0 +1,332 @@
+import math
+import pickle
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from toy import clusters
+
+from keras_balanced_siamese import BalancedPairSequence, class_weights
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*have one sample and form no pair:UserWarning", "ignore:positive_fraction=.*is rounded:UserWarning"
+)
+
+heavy_tails = st.lists(st.integers(1, 40), min_size=2, max_size=6)
+samplings = st.sampled_from(["balanced", "natural", "sqrt", 0.3, -0.5])
+
+
+def labels_of(counts):
+    return np.random.default_rng(0).permutation(np.repeat([f"class {k}" for k in range(len(counts))], counts))
+
+
+def epoch_of(pairs):
+    """All pairs of the epoch: left labels, right labels, left, right, similar."""
+    left, right, similar = (np.concatenate(part) for part in zip(*map(pairs.indices, range(len(pairs))), strict=True))
+    names = np.array(pairs.classes)[pairs.labels]
+    return names[left], names[right], left, right, similar
+
+
+def build(counts, **kwargs):
+    y = labels_of(counts)
+    return BalancedPairSequence(np.arange(len(y)), y, **{"batch_size": 8, "seed": 3, **kwargs})
+
+
+@given(heavy_tails, samplings, st.floats(0.0, 1.0), st.integers(1, 20), st.one_of(st.none(), st.integers(1, 7)))
+def test_what_every_batch_promises(counts, sampling, fraction, batch_size, steps):
+    assume(max(counts) > 1)
+    pairs = build(
+        counts, class_sampling=sampling, positive_fraction=fraction, batch_size=batch_size, steps_per_epoch=steps
+    )
+    total = 0
+    for i in range(len(pairs)):
+        (left, right), similar, weight = pairs[i]
+        b = len(left)
+        total += b
+        assert b == batch_size or (i == len(pairs) - 1 and steps is None)
+        assert similar.sum() == round(b * fraction)
+        assert similar.shape == (b, 1)
+        assert weight.shape == (b,)
+        assert (similar.dtype, weight.dtype) == (np.float32, np.float32)
+        same_class = pairs.labels[left] == pairs.labels[right]
+        np.testing.assert_array_equal(same_class, similar[:, 0] == 1)
+        assert (left != right).all()
+    assert total == (sum(counts) if steps is None else steps * batch_size)
+
+
+@given(heavy_tails, samplings)
+def test_positive_shares_are_exact_and_negative_shares_as_promised(counts, sampling):
+    assume(max(counts) > 1)
+    pairs = build(counts, class_sampling=sampling, steps_per_epoch=100)
+    a, b, _, _, similar = epoch_of(pairs)
+    power = {"balanced": 0.0, "natural": 1.0, "sqrt": 0.5}.get(sampling, sampling)
+    share = {f"class {k}": n**power for k, n in enumerate(counts)}
+    able = {c: s for (c, s), n in zip(share.items(), counts, strict=True) if n > 1}
+    seen = Counter(a[similar == 1])
+    for label, s in able.items():
+        assert abs(seen[label] - 400 * s / sum(able.values())) <= 1
+    v = {c: s / sum(share.values()) for c, s in share.items()}
+    both = 1 - sum(s * s for s in v.values())
+    met = Counter(frozenset(pair) for pair in zip(a[similar == 0], b[similar == 0], strict=True))
+    for one, other in combinations(v, 2):
+        p = 2 * v[one] * v[other] / both
+        assert abs(met[frozenset((one, other))] - 400 * p) <= 5 * math.sqrt(400 * p * max(1 - p, 0)) + 2
+
+
+@given(heavy_tails, st.integers(1, 60))
+def test_distinct_pairs_before_repeats_and_all_samples_before_any_twice(counts, steps):
+    assume(max(counts) > 1)
+    pairs = build(counts, positive_fraction=1.0, steps_per_epoch=steps)
+    a, _, left, right, _ = epoch_of(pairs)
+    for k, n in enumerate(counts):
+        mine = a == f"class {k}"
+        repeats = Counter(frozenset(pair) for pair in zip(left[mine], right[mine], strict=True))
+        possible = n * (n - 1) // 2
+        full, rest = divmod(int(mine.sum()), possible) if possible else (0, 0)
+        assert Counter(repeats.values()) == Counter(
+            {times: number for times, number in ((full, possible - rest), (full + 1, rest)) if times and number}
+        )
+        visits = Counter([*left[mine], *right[mine]])
+        members = np.flatnonzero(pairs.labels == pairs.classes.index(f"class {k}")) if n > 1 else []
+        if len(visits) < len(members):  # somebody has not been seen yet: nobody may have been seen twice, but for
+            assert sum(visits.values()) - len(visits) <= 1  # the one partner of an odd class's last sample
+
+
+@given(heavy_tails)
+def test_negatives_visit_all_samples_before_any_twice(counts):
+    pairs = build(counts, positive_fraction=0.0, steps_per_epoch=10)
+    _, _, left, right, _ = epoch_of(pairs)
+    visits = np.bincount(np.concatenate([left, right]), minlength=sum(counts))
+    for k in range(len(counts)):
+        of_class = visits[pairs.labels == k]
+        assert of_class.max() - of_class.min() <= 1
+
+
+def test_the_epoch_depends_on_seed_epoch_and_index_only():
+    first, again, other_seed = build([30, 9, 2]), build([30, 9, 2]), build([30, 9, 2], seed=4)
+    for i in reversed(range(len(first))):  # in any order
+        again.indices(i)
+    for i in range(len(first)):
+        np.testing.assert_array_equal(first.indices(i), again.indices(i))
+    assert any((first.indices(i)[0] != other_seed.indices(i)[0]).any() for i in range(len(first)))
+    later = build([30, 9, 2])
+    later.set_epoch(5)
+    assert any((first.indices(i)[0] != later.indices(i)[0]).any() for i in range(len(first)))
+    later.set_epoch(0)
+    np.testing.assert_array_equal(first.indices(1), later.indices(1))
+    np.testing.assert_array_equal(first.indices(-1), first.indices(len(first) - 1))
+    with pytest.raises(IndexError, match="batches"):
+        first.indices(len(first))
+
+
+def test_an_unseeded_sequence_repeats_itself_too():
+    pairs = build([20, 5], seed=None)
+    copy = pickle.loads(pickle.dumps(pairs))
+    np.testing.assert_array_equal(pairs.indices(0), copy.indices(0))
+    assert build([20, 5], seed=None).seed != pairs.seed
+
+
+def test_epochs_together_see_the_whole_majority():
+    pairs = build([200, 4], steps_per_epoch=10)
+    seen = set()
+    for epoch in range(40):
+        pairs.set_epoch(epoch)
+        seen.update(np.concatenate(epoch_of(pairs)[2:4]).tolist())
+    assert len(seen) == 204
+
+
+def test_fit_moves_on_but_a_fixed_sequence_does_not():
+    moving, fixed = build([20, 5]), build([20, 5], redraw=False)
+    for pairs in (moving, fixed):
+        pairs.on_epoch_end()  # Keras calls it before the first epoch
+        for i in range(len(pairs)):
+            pairs[i]
+        pairs.on_epoch_end()
+    assert (moving.epoch, fixed.epoch) == (1, 0)
+
+
+def test_weights_are_of_the_classes_and_have_mean_one_per_kind():
+    weight = {"class 0": 0.5, "class 1": 2.0, "class 2": 8.0}
+    pairs = build([60, 20, 6], class_weight=weight, steps_per_epoch=40)
+    a, b, _, _, similar = epoch_of(pairs)
+    weights = np.concatenate([pairs[i][2] for i in range(len(pairs))])
+    raw = np.array([math.sqrt(weight[x] * weight[y]) for x, y in zip(a, b, strict=True)])
+    for kind in (0, 1):
+        assert weights[similar == kind].mean() == pytest.approx(1.0, rel=1e-5)
+        ratio = weights[similar == kind] / raw[similar == kind]
+        assert ratio.max() == pytest.approx(ratio.min(), rel=1e-5)
+
+
+def test_class_weight_is_live_and_validated():
+    pairs = build([20, 5])
+    assert dict(pairs.class_weight) == {"class 0": 1.0, "class 1": 1.0}
+    assert pairs[0][2].tolist() == [1.0] * 8
+    pairs.class_weight = {"class 0": 1.0, "class 1": 4.0}
+    assert pairs[0][2].max() > 1.5
+    with pytest.raises(TypeError):
+        pairs.class_weight["class 0"] = 2.0
+    for bad in ({"class 0": 1.0}, {"class 0": 1.0, "class 1": -1.0}, {"class 0": 1.0, "class 1": 1.0, "class 9": 1.0}):
+        with pytest.raises(ValueError, match="class_weight"):
+            pairs.class_weight = bad
+
+
+def test_class_weight_schemes():
+    y = labels_of([20, 5])
+    pairs = BalancedPairSequence(y, y, class_weight="sqrt", class_sampling="natural")
+    assert pairs.class_weight["class 1"] / pairs.class_weight["class 0"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("weights", ["balanced", "sqrt", class_weights(labels_of([90, 10]))])
+def test_correcting_frequency_twice_warns(weights):
+    with pytest.warns(UserWarning, match=r"corrected twice.*class_sampling='balanced' draws 'class 1' \(10 samples\)"):
+        build([90, 10], class_weight=weights)
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_that_do_not_follow_frequency_do_not_warn():
+    build([90, 10], class_weight={"class 0": 1.0, "class 1": 2.0})
+    build([90, 10], class_weight="balanced", class_sampling="natural")
+
+
+def test_mapping_of_shares():
+    pairs = build([20, 20], class_sampling={"class 0": 3, "class 1": 1}, steps_per_epoch=50)
+    a, _, _, _, similar = epoch_of(pairs)
+    assert Counter(a[similar == 1])["class 0"] == 150
+
+
+@pytest.mark.parametrize(
+    "y", [np.repeat([7, -2], 5), np.repeat([True, False], 5), np.repeat(["x", "y"], 5), ["x"] * 5 + ["y"] * 5]
+)
+def test_labels_of_any_type(y):
+    pairs = BalancedPairSequence(np.arange(10), y, batch_size=4, seed=0)
+    (left, right), similar, _ = pairs[0]
+    for i, j, s in zip(left, right, similar[:, 0], strict=True):
+        assert (y[i] == y[j]) == bool(s)
+
+
+def sources(folder):
+    x = np.random.default_rng(0).integers(0, 255, (12, 4, 5, 3)).astype("uint8")
+    import h5py
+
+    np.save(folder / "x.npy", x)
+    file = h5py.File(folder / "x.h5", "w")
+    file["x"] = x
+    return x, {"array": x, "memmap": np.load(folder / "x.npy", mmap_mode="r"), "h5py": file["x"], "list": list(x)}
+
+
+@pytest.mark.parametrize("kind", ["array", "memmap", "h5py", "list"])
+def test_any_source_keeps_its_values_and_dtype(tmp_path, kind):
+    x, every = sources(tmp_path)
+    y = np.repeat([0, 1, 2], 4)
+    pairs = BalancedPairSequence(every[kind], y, batch_size=6, seed=1)
+    i, j, _ = pairs.indices(1)
+    (left, right), _, _ = pairs[1]
+    assert left.dtype == np.uint8
+    assert type(left) is np.ndarray
+    np.testing.assert_array_equal(left, x[i])
+    np.testing.assert_array_equal(right, x[j])
+
+
+def test_paths_with_a_loading_transform(tmp_path):
+    paths = []
+    for k in range(10):
+        paths.append(tmp_path / f"{k}.npy")
+        np.save(paths[-1], np.full((2, 2), k, "int16"))
+    pairs = BalancedPairSequence(paths, np.repeat([0, 1], 5), batch_size=4, transform=np.load, seed=0)
+    i, _, _ = pairs.indices(0)
+    (left, _), _, _ = pairs[0]
+    assert left.dtype == np.int16
+    np.testing.assert_array_equal(left[:, 0, 0], i)
+
+
+def test_several_inputs():
+    a, b, y = np.arange(10), np.arange(10)[:, None] * 2.0, np.repeat([0, 1], 5)
+    (left, right), _, _ = BalancedPairSequence((a, b), y, batch_size=4, seed=0)[0]
+    np.testing.assert_array_equal(left[0] * 2.0, left[1][:, 0])
+    (left, right), _, _ = BalancedPairSequence({"a": a, "b": b}, y, batch_size=4, seed=0)[0]
+    np.testing.assert_array_equal(right["a"] * 2.0, right["b"][:, 0])
+    both = BalancedPairSequence((a, b), y, batch_size=4, seed=0, transform=lambda item: (item[0] + 1, item[1]))
+    (left, _), _, _ = both[0]
+    np.testing.assert_array_equal((left[0] - 1) * 2.0, left[1][:, 0])
+
+
+def test_nothing_is_copied_at_construction():
+    x = np.zeros((10, 3))
+    pairs = BalancedPairSequence(x, np.repeat([0, 1], 5), batch_size=4, seed=0)
+    x[:] = 7.0
+    assert (pairs[0][0][0] == 7.0).all()
+
+
+def test_permuting_the_samples_permutes_what_is_promised():
+    x, y = clusters()
+    order = np.random.default_rng(5).permutation(len(y))
+    straight, shuffled = (BalancedPairSequence(x, labels, seed=2).describe() for labels in (y, y[order]))
+    assert straight == shuffled
+
+
+def test_describe_names_every_class_and_share():
+    text = build([60, 20, 1]).describe()
+    assert all(part in text for part in ("class 0", "class 2", "1,770", "74.07%", "41.67%", "16.67%", "50% of one class"))
+
+
+def test_singletons_are_named_and_take_part_in_negatives():
+    with pytest.warns(UserWarning, match="1 of 3 classes have one sample.*'class 2'"):
+        pairs = build([10, 10, 1], steps_per_epoch=20)
+    a, b, _, _, similar = epoch_of(pairs)
+    assert "class 2" not in a[similar == 1]
+    assert "class 2" in {*a[similar == 0], *b[similar == 0]}
+
+
+def test_a_fraction_that_rounding_removes_warns():
+    with pytest.warns(UserWarning, match=r"batch_size=4 is rounded to 0"):
+        build([10, 10], batch_size=4, positive_fraction=0.1)
+
+
+X, Y = np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "kwargs", "error", "match"),
+    [
+        (X, Y[:5], {}, ValueError, r"same length.*len\(x\)=6, len\(y\)=5"),
+        ([X, X], Y, {}, ValueError, r"several inputs go into a tuple.*len\(x\)=2"),
+        (X[:0], Y[:0], {}, ValueError, "at least one"),
+        (X, np.zeros(6), {}, ValueError, "at least two classes"),
+        (X, np.arange(6), {}, ValueError, "two or more samples.*positive_fraction=0"),
+        (X, np.array([0, 0, 0, 1, 1, math.nan]), {}, ValueError, "missing"),
+        (X, np.eye(6), {}, ValueError, "argmax"),
+        (5, Y, {}, TypeError, "`x` must be"),
+        (X, Y, {"batch_size": 0}, ValueError, "`batch_size` must be at least 1"),
+        (X, Y, {"batch_size": 2.5}, TypeError, "whole number"),
+        (X, Y, {"steps_per_epoch": 0}, ValueError, "`steps_per_epoch`"),
+        (X, Y, {"positive_fraction": 1.2}, ValueError, "from 0 to 1"),
+        (X, Y, {"positive_fraction": math.nan}, ValueError, "from 0 to 1"),
+        (X, Y, {"class_sampling": "flat"}, ValueError, "balanced.*natural.*sqrt"),
+        (X, Y, {"class_sampling": math.inf}, ValueError, "finite"),
+        (X, Y, {"class_sampling": None}, TypeError, "class_sampling"),
+        (X, Y, {"class_sampling": {0: 1.0}}, ValueError, "Missing"),
+        (X, Y, {"class_sampling": {0: 1.0, 1: 0.0}}, ValueError, "two classes with a share above 0"),
+        (X, Y, {"class_weight": "rare"}, ValueError, "balanced.*Received: class_weight='rare'"),
+        (X, Y, {"class_weight": {0: 1.0}}, ValueError, "Missing"),
+        (X, Y, {"class_weight": {0: 1.0, 1: math.nan}}, ValueError, "finite"),
+        (X, Y, {"seed": -1}, ValueError, "`seed`"),
+        (X, Y, {"transform": "load"}, TypeError, "`transform`"),
+    ],
+)
+def test_bad_input(x, y, kwargs, error, match):
+    with pytest.raises(error, match=match):
+        BalancedPairSequence(x, y, **kwargs)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_threads_draw_the_same_batches(workers):
+    from concurrent.futures import ThreadPoolExecutor
+
+    expected = [build([30, 9, 2]).indices(i) for i in range(6)]
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        found = list(pool.map(build([30, 9, 2]).indices, range(6)))
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)

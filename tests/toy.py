@@ -1,0 +1,30 @@
+"""Small data and models that several tests use."""
+
+import keras
+import numpy as np
+
+import keras_balanced_siamese as kbs
+
+COUNTS = {"common": 40, "medium": 14, "rare": 5}
+
+
+def clusters(counts=COUNTS, dim=4, seed=0):
+    """One Gaussian cluster a class: x `(n, dim)` float32 and y `(n,)` strings."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(list(counts), list(counts.values()))
+    centre = dict(zip(counts, rng.normal(size=(len(counts), dim)) * 2, strict=True))
+    x = rng.normal(size=(len(y), dim)) + np.stack([centre[label] for label in y])
+    return x.astype("float32"), y
+
+
+def linear_encoder(dim=4, width=2, seed=1):
+    """One Dense layer without bias, its weights drawn by NumPy, so that they are the same on every backend."""
+    encoder = keras.Sequential([keras.Input((dim,)), keras.layers.Dense(width, use_bias=False)], name="encoder")
+    encoder.set_weights([np.random.default_rng(seed).normal(size=(dim, width)).astype("float32") * 0.3])
+    return encoder
+
+
+def compiled(loss=None, optimizer="sgd", **kwargs):
+    model = kbs.siamese_model(linear_encoder())
+    model.compile(optimizer, loss or kbs.WeightedContrastiveLoss(), **kwargs)
+    return model
