@@ -27,6 +27,10 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
         """Add a variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
         return metric.add_variable(shape=shape, initializer=initializer, aggregation=aggregation, name=name)
 
+    def attach_metric(model: Any, name: str, metric: Any) -> None:
+        """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
+        setattr(model, name, metric)
+
 else:
     import tensorflow as tf
 
@@ -117,3 +121,9 @@ else:
         """Add a variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
         joined = {"sum": tf.VariableAggregation.SUM, "mean": tf.VariableAggregation.MEAN}[aggregation]
         return metric.add_weight(name=name, shape=shape, initializer=initializer, aggregation=joined)
+
+    def attach_metric(model: Any, name: str, metric: Any) -> None:
+        """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
+        model._auto_track_sub_layers = False  # here a metric is a layer, and its variables would join the weights
+        setattr(model, name, metric)
+        model._auto_track_sub_layers = True

@@ -1,11 +1,12 @@
 """Class weights that a compiled training step reads afresh, and its record of each class's loss."""
 
+import itertools
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
+from keras_balanced_siamese._backend import add_metric_variable, attach_metric, ops, to_numpy
 from keras_balanced_siamese._typing import Label, Tensor
 
 
@@ -48,12 +49,15 @@ class LiveClassWeights(keras.metrics.Metric):
     def attach_to(self, model: keras.Model) -> None:
         """Let the compiled steps of `model` carry these variables, and start to record."""
         self.recording = True
-        name = f"_{self.name}_{id(self)}"
-        if getattr(model, name, None) is not self:
-            setattr(model, name, self)
-            # a step that was compiled before (by an earlier `fit`) does not record: compile it again
-            model.make_train_function(force=True)
-            model.make_test_function(force=True)
+        for k in itertools.count():  # the same name in every process: TensorFlow's checkpoints go by it
+            attached = getattr(model, f"_{self.name}_{k}", None)
+            if attached is self:
+                return
+            if attached is None:
+                attach_metric(model, f"_{self.name}_{k}", self)
+                break
+        # a step that was compiled before (by an earlier `fit`) does not record: let `fit` compile it again
+        model.train_function = model.test_function = None
 
     def means_and_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean loss `(K,)` and number of items `(K,)` of each class since the last reset; NaN where none was seen."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from toy import clusters, compiled, linear_encoder
+from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
@@ -98,7 +98,9 @@ class SlowTraining:
             gap = np.where(d < 1.0, 1.0 - d, 0.0)
             item = np.where(similar == 1, d**2, gap**2)
             slope = np.where(similar == 1, 2 * d, -2 * gap)
-            weight = np.where(similar == 1, self.label_weights[1] * weight / means[1], self.label_weights[0] * weight / means[0])
+            weight = np.where(
+                similar == 1, self.label_weights[1] * weight / means[1], self.label_weights[0] * weight / means[0]
+            )
             losses.append((item * weight).mean())
             for k in (0, 1):
                 by_label[k].extend(item[similar == k])
@@ -110,7 +112,9 @@ class SlowTraining:
         row = {"loss": np.mean(losses), "label": list(self.label_weights), "class": list(self.class_weights)}
         for kind, errors in (("label", label_errors), ("class", class_errors)):
             old = self.smoothed[kind]
-            self.smoothed[kind] = errors if old is None else [0.7 * o + 0.3 * e for o, e in zip(old, errors, strict=True)]
+            self.smoothed[kind] = (
+                errors if old is None else [0.7 * o + 0.3 * e for o, e in zip(old, errors, strict=True)]
+            )
         if number >= 1:
             self.label_weights = slow_weights([1, 1], self.label_weights, self.smoothed["label"], [0.5, 0.5])
             share = list(self.pairs.class_distribution.values())
@@ -118,7 +122,9 @@ class SlowTraining:
         return row
 
     def class_errors(self, validation):
-        left, right, similar = (np.concatenate(p) for p in zip(*map(validation.indices, range(len(validation))), strict=True))
+        left, right, similar = (
+            np.concatenate(p) for p in zip(*map(validation.indices, range(len(validation))), strict=True)
+        )
         names = np.array(validation.classes)[validation.labels]
         classes = np.stack([names[left], names[right]], axis=1)
         report = kbs.evaluate_pairs(self.distances(left, right), similar, classes=classes)
@@ -153,15 +159,12 @@ def test_losses_weights_and_adapted_class_weights_equal_a_training_by_hand():
 
 # --- the new weight holds from the very next step -------------------------------------------------------------------
 
-COMPILE = [{}, {"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2}]
-
 
 def asked_for(epoch):
     return {0: 1.0, 1: float(epoch + 2)}
 
 
-@pytest.mark.parametrize("how", COMPILE, ids=str)
-@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize(("how", "validated"), [({}, True), *((how, False) for how in [{}, *WAYS_TO_COMPILE])], ids=str)
 def test_a_loss_uses_new_weights_in_the_very_next_epoch(how, validated):
     x, y = clusters()
     pairs = kbs.BalancedPairSequence(x, y, batch_size=8, steps_per_epoch=4, seed=0)
@@ -184,7 +187,9 @@ def test_class_losses_are_the_unweighted_means_of_the_epoch():
     pairs = kbs.BalancedPairSequence(x, y, batch_size=8, seed=0)
     validation = kbs.BalancedPairSequence(x, y, batch_size=8, seed=1, redraw=False)
     model = compiled(kbs.WeightedContrastiveLoss(class_weight={0: 0.2, 1: 5.0}), keras.optimizers.SGD(0.0))
-    history = model.fit(pairs, epochs=1, verbose=0, validation_data=validation, callbacks=[AdaptiveClassWeight()]).history
+    history = model.fit(
+        pairs, epochs=1, verbose=0, validation_data=validation, callbacks=[AdaptiveClassWeight()]
+    ).history
     for prefix, data in (("class_loss", pairs), ("val_class_loss", validation)):
         data.set_epoch(0)
         sides, similar, _ = zip(*(data[i] for i in range(len(data))), strict=True)

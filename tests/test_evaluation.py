@@ -75,7 +75,9 @@ def test_per_class_rates():
 
 
 def test_accepting_everything_is_an_error_of_a_half_for_each_class():
-    found = kbs.evaluate_pairs(np.zeros(8), [1, 1, 1, 1, 0, 0, 0, 0], classes=[[0, 0], [0, 0], [1, 1], [1, 1]] + [[0, 1]] * 4)
+    found = kbs.evaluate_pairs(
+        np.zeros(8), [1, 1, 1, 1, 0, 0, 0, 0], classes=[[0, 0], [0, 0], [1, 1], [1, 1]] + [[0, 1]] * 4
+    )
     assert found.eer == pytest.approx(0.5)
     assert [row["error"] for row in found.per_class.values()] == [0.5, 0.5]
 

@@ -5,7 +5,7 @@ import csv
 import keras
 import numpy as np
 import pytest
-from toy import clusters, compiled, linear_encoder
+from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
@@ -24,8 +24,7 @@ def fit(model, pairs, callbacks, epochs=3, **kwargs):
     return model.fit(pairs, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks, **kwargs).history
 
 
-@pytest.mark.parametrize("how", [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 3}], ids=str)
-@pytest.mark.parametrize("probability", [False, True])
+@pytest.mark.parametrize(("how", "probability"), [(how, "jit_compile" in how) for how in WAYS_TO_COMPILE], ids=str)
 def test_every_way_to_compile_gives_the_same_training(how, probability):
     def train(**kwargs):
         model = kbs.siamese_model(linear_encoder(), probability=probability)
@@ -98,7 +97,7 @@ def test_model_checkpoint_keeps_the_weights_of_its_epoch(tmp_path):
     loss = kbs.WeightedContrastiveLoss()
     model, pairs = compiled(loss, "adam"), sequence()
     path = tmp_path / "best.keras"
-    checkpoint = keras.callbacks.ModelCheckpoint(path)
+    checkpoint = keras.callbacks.ModelCheckpoint(str(path))
     fit(model, pairs, [AdaptiveClassWeight(), checkpoint])
     assert dict(keras.models.load_model(path).loss.class_weight) == pytest.approx(dict(loss.class_weight))
 
@@ -157,7 +156,9 @@ def test_validation_data_is_the_same_in_every_epoch():
     np.testing.assert_allclose(history["val_loss"], history["val_loss"][0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [kbs.WeightedContrastiveLoss(), {"distance": kbs.WeightedContrastiveLoss()}], ids=["one", "dict"])
+@pytest.mark.parametrize(
+    "loss", [kbs.WeightedContrastiveLoss(), {"distance": kbs.WeightedContrastiveLoss()}], ids=["one", "dict"]
+)
 def test_losses_in_a_dict_are_found(loss):
     model = kbs.siamese_model(linear_encoder())
     model.compile("sgd", loss)

@@ -23,7 +23,12 @@ def gradient(left, right):
 
 
 def reference(left, right):
-    return np.array([[sum((float(a) - float(b)) ** 2 for a, b in zip(u, v, strict=True)) ** 0.5] for u, v in zip(left, right, strict=True)])
+    return np.array(
+        [
+            [sum((float(a) - float(b)) ** 2 for a, b in zip(u, v, strict=True)) ** 0.5]
+            for u, v in zip(left, right, strict=True)
+        ]
+    )
 
 
 def test_distance_equals_the_slow_one():
@@ -98,9 +103,7 @@ def test_masks_of_both_sides_are_joined():
     np.testing.assert_allclose(mean, distances[:, 0], rtol=1e-6)  # only the first step is there on both sides
 
 
-@pytest.mark.parametrize(
-    ("left", "right"), [((2, 3), (2, 4)), ((2, 3), (1, 3)), ((2, 3), (2, 3, 1)), ((3,), (3,))]
-)
+@pytest.mark.parametrize(("left", "right"), [((2, 3), (2, 4)), ((2, 3), (1, 3)), ((2, 3), (2, 3, 1)), ((3,), (3,))])
 def test_different_shapes_are_named(left, right):
     with pytest.raises(ValueError, match="same shape") as error:
         kbs.EuclideanDistance()([np.zeros(left), np.zeros(right)])

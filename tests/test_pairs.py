@@ -269,7 +269,9 @@ def test_permuting_the_samples_permutes_what_is_promised():
 
 def test_describe_names_every_class_and_share():
     text = build([60, 20, 1]).describe()
-    assert all(part in text for part in ("class 0", "class 2", "1,770", "74.07%", "41.67%", "16.67%", "50% of one class"))
+    assert all(
+        part in text for part in ("class 0", "class 2", "1,770", "74.07%", "41.67%", "16.67%", "50% of one class")
+    )
 
 
 def test_singletons_are_named_and_take_part_in_negatives():

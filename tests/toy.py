@@ -5,6 +5,9 @@ import numpy as np
 
 import keras_balanced_siamese as kbs
 
+WAYS_TO_COMPILE = [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2}]
+if keras.backend.backend() == "torch":  # Keras refuses more than one step per execution there
+    WAYS_TO_COMPILE.pop()
 COUNTS = {"common": 40, "medium": 14, "rare": 5}
 
 

@@ -58,7 +58,8 @@ class WeightedPairLoss(Loss):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights from the file, if it has any."""
-        if "class_weight" in store:
+        names = store.keys()  # Keras hands out stores that are no mappings
+        if "class_weight" in names:
             self.live_weights.class_weight.assign(np.asarray(store["class_weight"]))
 
     def _similar(self, labels: Tensor) -> Tensor:
