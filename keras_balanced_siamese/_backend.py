@@ -15,7 +15,9 @@ PACKAGE = "keras_balanced_siamese"
 if TYPE_CHECKING or hasattr(keras, "ops"):
     ops: Any = keras.ops
     PyDataset: Any = keras.utils.PyDataset
-    to_numpy: Any = keras.ops.convert_to_numpy
+    # With PyTorch, Keras saves these under a module that the other backends cannot import
+    MISNAMED = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Lion", "Nadam", "RMSprop", "SGD")
+    misnamed_optimizers = {name: getattr(keras.optimizers, name) for name in MISNAMED}
 
     class Loss(keras.losses.Loss):
         """`keras.losses.Loss` whose config keeps the `dtype`, which Keras leaves out."""
@@ -30,6 +32,10 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
     def attach_metric(model: Any, name: str, metric: Any) -> None:
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
         setattr(model, name, metric)
+
+    def to_numpy(x: Tensor) -> np.ndarray:
+        """The values of a tensor or variable; NumPy warns of how Keras reads a variable itself."""
+        return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x))
 
 else:
     import tensorflow as tf
@@ -59,7 +65,7 @@ else:
         zeros_like=tf.zeros_like,
     )
 
-    to_numpy: Any = np.asarray
+    misnamed_optimizers = {}
 
     class PyDataset(keras.utils.Sequence):
         """A `keras.utils.Sequence` that is constructed like the `PyDataset` of Keras 3."""
@@ -127,3 +133,7 @@ else:
         model._auto_track_sub_layers = False  # here a metric is a layer, and its variables would join the weights
         setattr(model, name, metric)
         model._auto_track_sub_layers = True
+
+    def to_numpy(x: Tensor) -> np.ndarray:
+        """The values of a tensor or variable."""
+        return np.asarray(x)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE
+from keras_balanced_siamese._backend import PACKAGE, misnamed_optimizers
 from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
 from keras_balanced_siamese.losses import WeightedBinaryCrossentropy, WeightedContrastiveLoss
 
@@ -12,15 +12,19 @@ SAVED = (EuclideanDistance, DistanceToProbability, WeightedContrastiveLoss, Weig
 def custom_objects() -> dict[str, Any]:
     """All that a saved model can hold of this package, for `load_model(custom_objects=...)`.
 
-    It is not needed: `import keras_balanced_siamese` registers everything. It serves those who prefer to say what a
-    file may refer to. Each class stands under its plain name and under its registered one, which is the only one that
-    Keras looks up when the class is not registered.
+    `import keras_balanced_siamese` registers all of this package, so it is rarely needed. It serves those who prefer to
+    say what a file may refer to: each class stands under its plain name and under its registered one, which is the only
+    one that Keras looks up when the class is not registered.
+
+    It also holds Keras's own optimizers, for one gap of Keras: a compiled model that the PyTorch backend has saved
+    names its optimizer in a way that the other backends cannot find. There pass this mapping, or `compile=False`.
 
     Returns:
         A new dict of name to class.
 
     Examples:
-    >>> sorted(custom_objects())[:2]
-    ['DistanceToProbability', 'EuclideanDistance']
+    >>> custom_objects()["EuclideanDistance"].__name__
+    'EuclideanDistance'
     """
-    return {name: cls for cls in SAVED for name in (cls.__name__, f"{PACKAGE}>{cls.__name__}")}
+    ours = {name: cls for cls in SAVED for name in (cls.__name__, f"{PACKAGE}>{cls.__name__}")}
+    return {**misnamed_optimizers, **ours}

@@ -28,8 +28,8 @@ def plan_pairs(
       again, and each sample once before any comes again (with an odd `n_c` one sample sits out a round and opens
       the next).
     - Negatives: the first class by `v_a (1 - v_a)`, the second by `v_b` among the others, so that an unordered pair of
-      classes has the probability `2 v_a v_b / (1 - sum of v_c ** 2)`. Their samples go on along the circle where
-      the positives ended.
+      classes has the probability `2 v_a v_b / (1 - sum of v_c ** 2)`. The samples of a class take turns in them,
+      those that the positives used least first.
 
     Args:
         codes: `(n,)` class of each sample, 0 to C - 1.
@@ -45,9 +45,11 @@ def plan_pairs(
     quotas = _round_to_sum(n_positive * positive_shares, n_positive, rng)
     positives = _tournament_pairs(counts, start, quotas)
     negatives = _class_pairs(shares, n_negative, rng)
-    members = _next_on_circle(negatives.reshape(-1), counts, 2 * quotas, rng)
+    used = np.bincount(positives.reshape(-1), minlength=len(codes))
+    turns = circle[np.lexsort((-used, codes[circle]))]  # the most used of each class first, but the turn is after them
+    members = _take_turns(negatives.reshape(-1), counts, 2 * quotas, rng)
     negatives = (start[negatives.reshape(-1)] + members).reshape(-1, 2)
-    return PairPlan(_shuffled(circle[positives], rng), circle[negatives])
+    return PairPlan(_shuffled(circle[positives], rng), turns[negatives])
 
 
 def negative_marginals(shares: np.ndarray) -> np.ndarray:
@@ -98,14 +100,14 @@ def _class_pairs(shares: np.ndarray, total: int, rng: np.random.Generator) -> np
     return np.stack([first, second], axis=1)
 
 
-def _next_on_circle(owners: np.ndarray, counts: np.ndarray, used: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each visit to a class the position of a sample, so that all are visited before any is visited again."""
+def _take_turns(owners: np.ndarray, counts: np.ndarray, used: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each visit to a class the number of a sample: all in turn, on from where `used` visits have led."""
     order = np.argsort(owners, kind="stable")
     visits = np.bincount(owners, minlength=len(counts))
     nth = np.arange(len(owners)) - np.repeat(np.cumsum(visits) - visits, visits)
     n = np.repeat(counts, visits)
     nth += np.repeat(used, visits)
-    # within each lap of the circle the order is random, or small classes would always meet the same partners
+    # within each lap the order is random, or small classes would always meet the same partners
     lap = np.cumsum(np.diff(nth // np.maximum(n, 1), prepend=0) != 0) + np.repeat(np.arange(len(counts)), visits)
     shuffled = np.argsort(lap + rng.random(len(nth)), kind="stable")
     members = np.empty_like(owners)

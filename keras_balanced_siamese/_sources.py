@@ -18,12 +18,17 @@ def open_source(x: Any) -> Any:
         return x.to_numpy()
     if callable(getattr(x, "numpy", None)):
         return x.numpy()
-    if hasattr(x, "__len__") and hasattr(x, "__getitem__"):
+    if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or hasattr(x, "shape")):
         return x
     raise TypeError(
         "`x` must be an array, anything with a length and integer indexing, or a tuple or dict of those. "
         f"Received: x of type {type(x).__name__}"
     )
+
+
+def length(part: Any) -> int:
+    """Number of samples of a single source; zarr arrays have a shape but no length."""
+    return part.shape[0] if hasattr(part, "shape") else len(part)
 
 
 def parts(source: Any) -> Iterator[Any]:

@@ -175,7 +175,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if epoch >= self.warmup_epochs and known.any():
             self._adapt(weights, known, epoch)
         if self.verbose:
-            self.sink(f"Epoch {epoch + 1}: class weights {_short(self._by_class(self._weights()))}")
+            new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.class_weight.items())
+            self.sink(f"Epoch {epoch + 1}: class weights now {new if len(new) < 300 else new[:297] + '...'}")
 
     def _adapt(self, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
         """Set the weights of the known classes; the others keep theirs."""

@@ -12,7 +12,7 @@ from keras_balanced_siamese._backend import PyDataset
 from keras_balanced_siamese._checks import fraction, whole
 from keras_balanced_siamese._labels import align_weights, encode_labels
 from keras_balanced_siamese._pair_plan import PairPlan, negative_marginals, plan_pairs
-from keras_balanced_siamese._sources import open_source, parts, read
+from keras_balanced_siamese._sources import length, open_source, parts, read
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label, WeightScheme
 from keras_balanced_siamese.class_weights import scheme_weights
 from keras_balanced_siamese.resampling import class_shares
@@ -332,8 +332,8 @@ def _halves(sides: Any, middle: int) -> tuple[Any, Any]:
 
 def _check_lengths(source: Any, n: int) -> None:
     for part in parts(source):
-        if len(part) != n:
+        if length(part) != n:
             raise ValueError(
                 f"`x` and `y` must have the same length; several inputs go into a tuple or a dict, not a list. "
-                f"Received: len(x)={len(part)}, len(y)={n}"
+                f"Received: len(x)={length(part)}, len(y)={n}"
             )

@@ -336,7 +336,7 @@ def test_logs_history_and_verbose():
     assert [row["epoch"] for row in callback.history_] == [0, 1, 2]
     assert callback.history_[0]["weights"] == {"common": 1.0, "medium": 1.0, "rare": 1.0}
     assert len(lines) == 3
-    assert lines[0].startswith("Epoch 1: class weights {'common': 1.0")
+    assert lines[0] == "Epoch 1: class weights now common 1, medium 1, rare 1"
 
 
 def test_many_classes_are_logged_as_smallest_and_largest():

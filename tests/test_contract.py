@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -86,6 +87,21 @@ def test_models_open_in_a_fresh_process(tmp_path, suffix, how):
     expected = model.predict((x[:6], x[6:12]), verbose=0).ravel()
     np.testing.assert_allclose([float(word) for word in lines[-2].split()], expected, rtol=1e-5)
     assert [float(word) for word in lines[-1].split()] == list(model.loss.class_weight.values())
+
+
+@pytest.mark.parametrize("writer", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize("how", ["imported", "custom_objects"])
+def test_models_open_on_any_backend_whatever_backend_wrote_them(writer, how):
+    pytest.importorskip("keras", minversion="3.15", reason="an older Keras opens no file of a newer one")
+    path = Path(__file__).parent / "data" / f"verifier_{writer}.keras"
+    compile_too = (writer, how) != ("torch", "imported")  # Keras cannot find the optimizer that it saved there
+    objects = kbs.custom_objects() if how == "custom_objects" else None
+    model = keras.models.load_model(path, custom_objects=objects, compile=compile_too)
+    expected = np.load(path.with_suffix(".npz"))
+    x, _ = clusters()
+    np.testing.assert_allclose(model.predict((x[:20], x[20:40]), verbose=0), expected["probability"], rtol=1e-5)
+    if compile_too:
+        assert list(model.loss.class_weight.values()) == pytest.approx(expected["class_weight"].tolist())
 
 
 def test_public_names_are_those_of_the_documentation():

@@ -105,6 +105,28 @@ def test_negatives_visit_all_samples_before_any_twice(counts):
         assert of_class.max() - of_class.min() <= 1
 
 
+@given(heavy_tails, samplings, st.integers(1, 60))
+def test_positives_and_negatives_together_use_the_samples_of_a_class_alike(counts, sampling, steps):
+    assume(max(counts) > 1)
+    pairs = build(counts, class_sampling=sampling, steps_per_epoch=steps)
+    _, _, left, right, _ = epoch_of(pairs)
+    visits = np.bincount(np.concatenate([left, right]), minlength=sum(counts))
+    for k in range(len(counts)):
+        of_class = visits[pairs.labels == k]
+        # in an odd class one sample sits out each round, so a broken-off round leaves it further behind
+        assert of_class.max() - of_class.min() <= 1 + 2 * (len(of_class) % 2)
+
+
+def test_classes_of_negatives_meet_as_often_as_the_formula_says():
+    pairs = build([60, 30, 10], class_sampling="natural", positive_fraction=0.0, batch_size=100, steps_per_epoch=200)
+    a, b, _, _, _ = epoch_of(pairs)
+    met = Counter(frozenset(pair) for pair in zip(a, b, strict=True))
+    v = {"class 0": 0.6, "class 1": 0.3, "class 2": 0.1}
+    for one, other in combinations(v, 2):
+        p = 2 * v[one] * v[other] / (1 - 0.36 - 0.09 - 0.01)
+        assert met[frozenset((one, other))] / 20_000 == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 20_000))
+
+
 def test_the_epoch_depends_on_seed_epoch_and_index_only():
     first, again, other_seed = build([30, 9, 2]), build([30, 9, 2]), build([30, 9, 2], seed=4)
     for i in reversed(range(len(first))):  # in any order
@@ -173,6 +195,15 @@ def test_class_weight_is_live_and_validated():
             pairs.class_weight = bad
 
 
+def test_weights_changed_within_an_epoch_have_mean_one_too():
+    pairs = build([60, 20, 6], steps_per_epoch=40)
+    pairs[0]
+    pairs.class_weight = {"class 0": 0.5, "class 1": 2.0, "class 2": 8.0}
+    weights = np.concatenate([pairs[i][2] for i in range(len(pairs))])
+    assert weights.mean() == pytest.approx(1.0, rel=1e-5)
+    assert weights.std() > 0.3
+
+
 def test_class_weight_schemes():
     y = labels_of([20, 5])
     pairs = BalancedPairSequence(y, y, class_weight="sqrt", class_sampling="natural")
@@ -228,6 +259,32 @@ def test_any_source_keeps_its_values_and_dtype(tmp_path, kind):
     assert type(left) is np.ndarray
     np.testing.assert_array_equal(left, x[i])
     np.testing.assert_array_equal(right, x[j])
+
+
+class OnlyAShape:
+    """Reads like a zarr array: no length, one index at a time or ascending ones."""
+
+    def __init__(self, x):
+        self.x, self.shape, self.dtype = x, x.shape, x.dtype
+
+    def __getitem__(self, index):
+        assert np.ndim(index) == 0 or (np.diff(index) > 0).all()
+        return self.x[index]
+
+
+def test_arrays_without_a_length():
+    pairs = BalancedPairSequence(OnlyAShape(X * 1.0), Y, batch_size=4, seed=0)
+    assert pairs[0][0][0].shape == (4, 2)
+
+
+def test_data_frames():
+    class Frame:  # has what tells a pandas data frame
+        iloc = None
+
+        def to_numpy(self):
+            return X
+
+    assert BalancedPairSequence(Frame(), Y, batch_size=4, seed=0)[0][0][0].shape == (4, 2)
 
 
 def test_paths_with_a_loading_transform(tmp_path):
