@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 from sybil import Document, Sybil
+from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
-from sybil.document import PythonDocStringDocument
 
 import keras_balanced_siamese as kbs
 

@@ -45,14 +45,11 @@ def main() -> None:
     loss = kbs.WeightedContrastiveLoss(margin=1.0, class_weight={0: 1.0, 1: 1.0})  # different, similar pairs
     model.compile(keras.optimizers.Adam(options.learning_rate), loss)
 
-    before = separation(model, test_pairs)
+    before = model.predict(test_pairs, verbose=0)
     model.fit(pairs, epochs=options.epochs, verbose=2)
-    after = separation(model, test_pairs)
-    print("\nMean distance on held-out images   similar pairs  different pairs")
-    print(f"before training                    {before[0]:13.3f}  {before[1]:15.3f}")
-    print(f"after training                     {after[0]:13.3f}  {after[1]:15.3f}\n")
-    print(evaluate(model, test_pairs))
-    save_and_reload(model, test_pairs)
+    after = model.predict(test_pairs, verbose=0)
+    report(test_pairs, before, after)
+    save_and_reload(model, test_pairs, after)
 
 
 def read_options() -> argparse.Namespace:
@@ -116,30 +113,25 @@ def draw_shape(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
     return picture.clip(0, 255).astype("uint8")
 
 
-def evaluate(model: keras.Model, pairs: kbs.BalancedPairSequence) -> kbs.PairReport:
-    """How well the model tells the pairs apart, for each shape."""
+def report(pairs: kbs.BalancedPairSequence, before: np.ndarray, after: np.ndarray) -> None:
+    """Print mean distances before and after training, and how well the trained model tells the pairs apart."""
     batches = (pairs.indices(batch) for batch in range(len(pairs)))
     left, right, similar = map(np.concatenate, zip(*batches, strict=True))
+    print("\nMean distance on held-out images   similar pairs  different pairs")
+    for name, distances in (("before", before), ("after", after)):
+        means = distances[similar == 1].mean(), distances[similar == 0].mean()
+        print(f"{name + ' training':<33}  {means[0]:13.3f}  {means[1]:15.3f}")
     shapes = np.array(pairs.classes)[pairs.labels]
-    distances = model.predict(pairs, verbose=0)
-    return kbs.evaluate_pairs(distances, similar, classes=np.stack([shapes[left], shapes[right]], axis=1))
+    print(f"\n{kbs.evaluate_pairs(after, similar, classes=np.stack([shapes[left], shapes[right]], axis=1))}")
 
 
-def separation(model: keras.Model, pairs: kbs.BalancedPairSequence) -> tuple[float, float]:
-    """Mean distance of the similar and of the different pairs."""
-    similar = np.concatenate([pairs.indices(batch)[2] for batch in range(len(pairs))])
-    distances = model.predict(pairs, verbose=0)[:, 0]
-    return float(distances[similar == 1].mean()), float(distances[similar == 0].mean())
-
-
-def save_and_reload(model: keras.Model, pairs: kbs.BalancedPairSequence) -> None:
-    """Write the model to a file, open it again and compare."""
+def save_and_reload(model: keras.Model, pairs: kbs.BalancedPairSequence, distances: np.ndarray) -> None:
+    """Write the model to a file, open it again and compare its distances."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "article.keras"
         model.save(path)
         again = keras.models.load_model(path)
-    (inputs, _, _) = pairs[0]
-    difference = np.abs(model.predict(inputs, verbose=0) - again.predict(inputs, verbose=0)).max()
+    difference = np.abs(again.predict(pairs, verbose=0) - distances).max()
     print(f"\nSaved and opened again: distances differ by {difference:.1g} at most")
 
 

@@ -73,7 +73,7 @@ def test_quickstart_says_what_a_file_lacks(tmp_path):
 
 
 def test_article_network():
-    done = run("article_network.py", "--size", 16, "--epochs", 2, "--steps", 2)
+    done = run("article_network.py", "--size", 16, "--batch-size", 4, "--epochs", 2, "--steps", 2)
     assert done.returncode == 0, done.stderr
     assert "1,813,632 parameters" in done.stdout  # the Flatten of the article would show here
     before, after = re.findall(r"^(?:before|after) training +([\d.]+) +([\d.]+)$", done.stdout, flags=re.MULTILINE)
