@@ -1,6 +1,6 @@
 """The network of the article that this package began with, corrected so that it runs and learns.
 
-    python examples/article_network.py             # 64 x 64 pixels, under a minute
+    python examples/article_network.py             # 48 x 48 pixels, under a minute
     python examples/article_network.py --size 224  # the article's size, much slower
 
 The article shares one VGG-like tower between two images and trains it on the distance of their embeddings. As printed,
@@ -55,7 +55,7 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="The article's Siamese network, corrected")
-    parser.add_argument("--size", type=int, default=64, help="height and width of the images (%(default)d)")
+    parser.add_argument("--size", type=int, default=48, help="height and width of the images (%(default)d)")
     parser.add_argument("--epochs", type=int, default=6, help="(%(default)d)")
     parser.add_argument("--steps", type=int, default=10, help="batches in an epoch (%(default)d)")
     parser.add_argument("--batch-size", type=int, default=16, help="pairs in a batch (%(default)d)")

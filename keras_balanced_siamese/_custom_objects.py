@@ -23,8 +23,8 @@ def custom_objects() -> dict[str, Any]:
         A new dict of name to class.
 
     Examples:
-    >>> custom_objects()["EuclideanDistance"].__name__
-    'EuclideanDistance'
+        >>> custom_objects()["EuclideanDistance"].__name__
+        'EuclideanDistance'
     """
     ours = {name: cls for cls in SAVED for name in (cls.__name__, f"{PACKAGE}>{cls.__name__}")}
     return {**misnamed_optimizers, **ours}

@@ -72,15 +72,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         TypeError: For a target, validation data or strategy of the wrong kind.
 
     Examples:
-    >>> model = siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
-    >>> model.compile("adam", WeightedContrastiveLoss())
-    >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
-    >>> pairs = BalancedPairSequence(x, y, batch_size=8, seed=0)
-    >>> history = model.fit(pairs, epochs=3, verbose=0, callbacks=[AdaptiveClassWeight()])
-    >>> history.history["class_weight/1"][:2]
-    [1.0, 1.0]
-    >>> history.history["class_weight/1"][2] != 1.0
-    True
+        >>> model = siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+        >>> model.compile("adam", WeightedContrastiveLoss())
+        >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
+        >>> pairs = BalancedPairSequence(x, y, batch_size=8, seed=0)
+        >>> history = model.fit(pairs, epochs=3, verbose=0, callbacks=[AdaptiveClassWeight()])
+        >>> history.history["class_weight/1"][:2]
+        [1.0, 1.0]
+        >>> history.history["class_weight/1"][2] != 1.0
+        True
 
     References:
         Sinha, Ohashi, Nakamura, "Class-Wise Difficulty-Balanced Loss for Solving Class-Imbalance", ACCV 2020.

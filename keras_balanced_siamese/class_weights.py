@@ -52,10 +52,10 @@ def class_weights(
         TypeError: If `scheme` is none of the three kinds.
 
     Examples:
-    >>> class_weights(["cat", "cat", "cat", "lynx"])
-    {'cat': 0.6666666666666666, 'lynx': 2.0}
-    >>> class_weights([0, 0, 0, 1], "inverse", normalize=None)
-    {0: 0.16666666666666666, 1: 0.5}
+        >>> class_weights(["cat", "cat", "cat", "lynx"])
+        {'cat': 0.6666666666666666, 'lynx': 2.0}
+        >>> class_weights([0, 0, 0, 1], "inverse", normalize=None)
+        {0: 0.16666666666666666, 1: 0.5}
 
     References:
         Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
@@ -97,8 +97,8 @@ def sample_weights(labels: ArrayLike, weights: ClassWeights) -> np.ndarray:
         ValueError: If a class in `labels` has no weight, or a weight is negative or not finite.
 
     Examples:
-    >>> sample_weights(["a", "b", "a"], {"a": 0.75, "b": 1.5}).tolist()
-    [0.75, 1.5, 0.75]
+        >>> sample_weights(["a", "b", "a"], {"a": 0.75, "b": 1.5}).tolist()
+        [0.75, 1.5, 0.75]
     """
     encoded = encode_labels(labels)
     if isinstance(weights, Mapping):

@@ -75,9 +75,9 @@ def evaluate_pairs(distances: ArrayLike, similar: ArrayLike, *, classes: ArrayLi
             are missing altogether.
 
     Examples:
-    >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
-    >>> round(report.eer, 4), round(report.roc_auc, 4)
-    (0.3333, 0.7778)
+        >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
+        >>> round(report.eer, 4), round(report.roc_auc, 4)
+        (0.3333, 0.7778)
     """
     distance = np.asarray(distances, np.float64).reshape(-1)
     truth = np.asarray(similar).reshape(-1)

@@ -41,9 +41,9 @@ class EuclideanDistance(keras.layers.Layer):
         ValueError: If there are not two inputs, their shapes differ, or they have no `dim` axis.
 
     Examples:
-    >>> distance = EuclideanDistance()([np.array([[0.0, 0.0], [1.0, 2.0]]), np.array([[3.0, 4.0], [1.0, 2.0]])])
-    >>> np.asarray(distance).tolist()
-    [[5.0], [0.0]]
+        >>> distance = EuclideanDistance()([np.array([[0.0, 0.0], [1.0, 2.0]]), np.array([[3.0, 4.0], [1.0, 2.0]])])
+        >>> np.asarray(distance).tolist()
+        [[5.0], [0.0]]
     """
 
     def __init__(self, **kwargs: Any):
@@ -91,9 +91,9 @@ class DistanceToProbability(keras.layers.Layer):
         ValueError: If the slope or the threshold is not positive.
 
     Examples:
-    >>> layer = DistanceToProbability(slope=4.0, threshold=0.5)
-    >>> np.asarray(layer(np.array([[0.0], [0.5], [1.0]]))).round(3).tolist()
-    [[0.8809999823570251], [0.5], [0.11900000274181366]]
+        >>> head = keras.Sequential([keras.Input((1,)), DistanceToProbability(slope=4.0, threshold=0.5)])
+        >>> [round(float(p), 3) for p in head.predict(np.array([[0.0], [0.5], [1.0]]), verbose=0)[:, 0]]
+        [0.881, 0.5, 0.119]
     """
 
     def __init__(self, slope: float = 1.0, threshold: float = 1.0, **kwargs: Any):

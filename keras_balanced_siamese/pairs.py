@@ -53,8 +53,8 @@ class BalancedPairSequence(PyDataset):
         workers, use_multiprocessing, max_queue_size: See `keras.utils.PyDataset`.
 
     Returns:
-        Indexing with a batch number gives `((left, right), similar, sample_weight)`: left and right `(b, ...)` in the
-        dtype of `x`, `similar` float32 `(b, 1)` with 1 for pairs of one class, `sample_weight` float32 `(b,)`.
+        Indexing with a batch number gives `((left, right), similar, sample_weight)`. Left and right are `(b, ...)` in
+        the dtype of `x`, `similar` float32 `(b, 1)` with 1 for pairs of one class, `sample_weight` float32 `(b,)`.
 
     Raises:
         ValueError: If `x` and `y` differ in length, there are fewer than two classes or no samples, labels are missing,
@@ -62,14 +62,13 @@ class BalancedPairSequence(PyDataset):
         TypeError: If an argument is of the wrong type.
 
     Examples:
-    >>> y = ["common"] * 90 + ["rare"] * 10
-    >>> pairs = BalancedPairSequence(np.arange(100.0), y, batch_size=10, seed=0)
-    >>> (left, right), similar, sample_weight = pairs[0]
-    >>> len(pairs), similar.shape, float(similar.sum())
-    (10, (10, 1), 5.0)
-    >>> positive = left[similar[:, 0] == 1]
-    >>> int((positive >= 90).sum())
-    3
+        >>> y = ["common"] * 90 + ["rare"] * 10
+        >>> pairs = BalancedPairSequence(np.arange(100.0), y, batch_size=10, seed=0)
+        >>> (left, right), similar, sample_weight = pairs[0]
+        >>> len(pairs), similar.shape, float(similar.sum())
+        (10, (10, 1), 5.0)
+        >>> sum(int((left[similar[:, 0] == 1] >= 90).sum()) for (left, _), similar, _ in pairs)  # rare, of 50 in all
+        25
     """
 
     def __init__(

@@ -37,11 +37,11 @@ def siamese_model(
         ValueError: If the encoder's inputs are not known, or its output is not one tensor `(batch, dim)`.
 
     Examples:
-    >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
-    >>> model = siamese_model(encoder)
-    >>> model.compile("adam", WeightedContrastiveLoss())
-    >>> [i.name for i in model.inputs], model.count_params()
-    (['left', 'right'], 260)
+        >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+        >>> model = siamese_model(encoder)
+        >>> model.compile("adam", WeightedContrastiveLoss())
+        >>> [i.name for i in model.inputs], model.count_params()
+        (['left', 'right'], 260)
     """
     if not isinstance(encoder, keras.Model):
         raise TypeError(

@@ -43,9 +43,9 @@ class WeightedContrastiveLoss(WeightedPairLoss):
             or labels and distances of different shapes.
 
     Examples:
-    >>> loss = WeightedContrastiveLoss(margin=1.0, class_weight={0: 1.0, 1: 2.0})
-    >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
-    0.375
+        >>> loss = WeightedContrastiveLoss(margin=1.0, class_weight={0: 1.0, 1: 2.0})
+        >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
+        0.375
 
     References:
         Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.

@@ -52,9 +52,9 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
             or labels and predictions of different shapes.
 
     Examples:
-    >>> loss = WeightedBinaryCrossentropy(class_weight={0: 1.0, 1: 3.0})
-    >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
-    1.3863
+        >>> loss = WeightedBinaryCrossentropy(class_weight={0: 1.0, 1: 3.0})
+        >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
+        1.3863
     """
 
     higher_is_similar = True
