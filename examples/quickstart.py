@@ -8,7 +8,8 @@ twice on the same number of pairs, and shows the verification error of each clas
 `per_class_error.png`. The balanced model is saved as `verifier.keras` and opened again in a process of its own.
 
 What to expect: the rare classes gain, the commonest lose a little. The gain comes from the balanced pairs; on those,
-adaptive weights add little. It is largest for short trainings: with `--epochs 24` the plain network catches up in part.
+adaptive weights add little. It is a gain for a given budget: on these few digits, four times the steps (`--epochs 24`)
+let the plain network catch up almost or altogether.
 
 Other data: `--data FILE.npz` with images or vectors `x` and class labels `y`.
 """
