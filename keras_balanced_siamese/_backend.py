@@ -35,7 +35,7 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
 
     def to_numpy(x: Tensor) -> np.ndarray:
         """The values of a tensor or variable; NumPy warns of how Keras reads a variable itself."""
-        return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x))
+        return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x)))
 
 else:
     import tensorflow as tf
