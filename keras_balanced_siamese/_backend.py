@@ -1,5 +1,6 @@
 """Everything that differs between Keras 3 and Keras 2.15; no other file knows which one is installed."""
 
+import importlib
 import warnings
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,12 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
     def attach_metric(model: Any, name: str, metric: Any) -> None:
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
         setattr(model, name, metric)
+
+    def is_baked_in(x: Tensor) -> bool:
+        """Whether `x` belongs to a step in which variables that no model tracks become constants."""
+        if keras.backend.backend() != "jax":
+            return False
+        return isinstance(x, importlib.import_module("jax").core.Tracer)
 
     def to_numpy(x: Tensor) -> np.ndarray:
         """The values of a tensor or variable; NumPy warns of how Keras reads a variable itself."""
@@ -133,6 +140,10 @@ else:
         model._auto_track_sub_layers = False  # here a metric is a layer, and its variables would join the weights
         setattr(model, name, metric)
         model._auto_track_sub_layers = True
+
+    def is_baked_in(_x: Tensor) -> bool:
+        """Whether a tensor belongs to a step in which variables that no model tracks become constants: never here."""
+        return False
 
     def to_numpy(x: Tensor) -> np.ndarray:
         """The values of a tensor or variable."""

@@ -16,8 +16,8 @@ def custom_objects() -> dict[str, Any]:
     say what a file may refer to: each class stands under its plain name and under its registered one, which is the only
     one that Keras looks up when the class is not registered.
 
-    It also holds Keras's own optimizers, for one gap of Keras: a compiled model that the PyTorch backend has saved
-    names its optimizer in a way that the other backends cannot find. There pass this mapping, or `compile=False`.
+    It also holds Keras's own optimizers, for one gap of Keras: a compiled model can name its optimizer in a way that
+    only the backend which saved it can find. There pass this mapping, or `compile=False`.
 
     Returns:
         A new dict of name to class.

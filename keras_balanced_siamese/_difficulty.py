@@ -6,9 +6,12 @@ FLOOR = 0.05  # of the mean error: a class without any error still counts
 
 
 def difficulty(errors: np.ndarray, tau: float) -> np.ndarray:
-    """Factors `(C,)` that grow with the error: `(error + floor) ** tau`, the floor being 5 % of the mean error."""
+    """Factors `(C,)`, at most 1, proportional to `(error + floor) ** tau`; the floor is 5 % of the mean error."""
     scale = errors.mean()
-    return (errors / scale + FLOOR) ** tau if scale > 0 else np.ones_like(errors)
+    if not scale > 0:
+        return np.ones_like(errors)
+    relative = errors / scale + FLOOR
+    return (relative / relative.max()) ** tau
 
 
 def limit_factors(
@@ -34,6 +37,9 @@ def limit_factors(
         bounds: Smallest and largest factor.
         max_step: Largest ratio of new to current factor, and of current to new.
     """
+    if not wanted.max() > 0:
+        return current
+    wanted = wanted / wanted.max()
     lowest, highest = np.zeros_like(current), np.full_like(current, np.inf)
     if bounds is not None:
         lowest, highest = np.maximum(lowest, bounds[0]), np.minimum(highest, bounds[1])
@@ -45,9 +51,9 @@ def limit_factors(
         return float(np.clip(scale * wanted, lowest, highest) @ weight)
 
     low, high = 0.0, 1.0
-    while mean_of(high) < goal and high < 1e12:
+    while mean_of(high) < goal and high < 1e30:
         high *= 2.0
-    for _ in range(100):
+    for _ in range(200):
         middle = (low + high) / 2
         low, high = (middle, high) if mean_of(middle) < goal else (low, middle)
     return np.clip(high * wanted, lowest, highest)

@@ -27,7 +27,7 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
         ValueError: If there are no labels, more than one a sample (one-hot rows, say), or missing ones (NaN, None).
         TypeError: If the labels cannot be sorted because their types are mixed.
     """
-    array = np.asarray(labels)
+    array = _as_array(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -45,14 +45,34 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
         raise TypeError(
             f"`{name}` must be all of one type, all strings or all numbers. Received: labels of the types {kinds}"
         ) from error
-    return Labels(classes.tolist(), codes.astype(np.int32).reshape(-1), counts.astype(np.int64))
+    plain = list(classes) if classes.dtype.kind in "mM" else classes.tolist()
+    return Labels(plain, codes.astype(np.int32).reshape(-1), counts.astype(np.int64))
+
+
+def _as_array(labels: ArrayLike) -> np.ndarray:
+    """The labels as they are: what NumPy would change, such as the NaN in a list of strings, stays an object."""
+    array = np.asarray(labels)
+    if isinstance(labels, (list, tuple)) and array.ndim == 1 and array.tolist() != list(labels):
+        array = np.empty(len(labels), dtype=object)
+        array[:] = labels
+    return array
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether a label is None, or not equal to itself: NaN, NaT, and NA, which does not even say so."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        return True
 
 
 def _refuse_missing(array: np.ndarray, name: str) -> None:
-    if array.dtype.kind == "f":
+    if array.dtype.kind in "fc":
         missing = ~np.isfinite(array)
+    elif array.dtype.kind in "mM":
+        missing = np.isnat(array)
     elif array.dtype.kind == "O":
-        missing = np.array([label is None or label != label for label in array.tolist()], dtype=bool)
+        missing = np.array([_is_missing(label) for label in array.tolist()], dtype=bool)
     else:
         return
     if missing.any():
@@ -83,16 +103,22 @@ def align_weights(weights: Any, classes: list[Label], name: str = "class_weight"
             f"unknown: {_short(unknown)}; the classes are {_short(classes)}. Received: {name}={_short(dict(weights))}"
         )
     try:
-        values = np.array([float(weights[label]) for label in classes])
+        values = np.array([_number(weights[label]) for label in classes])
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"`{name}` must map each class to a number. Received: {name}={_short(dict(weights))}"
         ) from error
-    if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
+    if not ((values >= 0).all() and (values < np.finfo(np.float32).max).all() and values.any()):
         raise ValueError(
             f"`{name}` must hold finite weights >= 0, not all of them 0. Received: {name}={_short(dict(weights))}"
         )
     return values
+
+
+def _number(weight: Any) -> float:
+    if isinstance(weight, (str, bytes)):
+        raise TypeError
+    return float(weight)
 
 
 def _short(value: Any) -> str:

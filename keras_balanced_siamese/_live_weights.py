@@ -1,12 +1,13 @@
 """Class weights that a compiled training step reads afresh, and its record of each class's loss."""
 
 import itertools
+import warnings
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import add_metric_variable, attach_metric, ops, to_numpy
+from keras_balanced_siamese._backend import add_metric_variable, attach_metric, is_baked_in, ops, to_numpy
 from keras_balanced_siamese._typing import Label, Tensor
 
 
@@ -25,15 +26,29 @@ class LiveClassWeights(keras.metrics.Metric):
     def __init__(self, classes: list[Label], weights: np.ndarray, name: str = "live_class_weights"):
         super().__init__(name=name, dtype="float32")
         self.classes = classes
-        self.recording = False
+        self.recording = False  # whether a model tracks the variables
+        self._baked_in = False
         shape = (len(classes),)
         self.class_weight = add_metric_variable(self, "class_weight", shape, "ones", "mean")
         self.total = add_metric_variable(self, "total", shape, "zeros", "sum")
         self.count = add_metric_variable(self, "count", shape, "zeros", "sum")
-        self.class_weight.assign(np.asarray(weights, "float32"))
+        self.set_weights_of_classes(weights)
+
+    def set_weights_of_classes(self, weights: np.ndarray) -> None:
+        """Assign `(K,)` weights; warn where a step compiled without them would not see it."""
+        weights = np.asarray(weights, "float32")
+        if self._baked_in and (weights != to_numpy(self.class_weight)).any():
+            warnings.warn(
+                "On this backend a step that is already compiled keeps the old class weights: call `model.compile` "
+                "again, or let `AdaptiveClassWeight` change them.",
+                stacklevel=3,
+            )
+        self.class_weight.assign(weights)
 
     def update_state(self, membership: Tensor, losses: Tensor) -> None:
         """Add the unweighted losses `(n,)` of items that belong to the classes by the shares `membership` `(n, K)`."""
+        if not self.recording and is_baked_in(losses):
+            self._baked_in = True
         if self.recording:
             self.total.assign_add(ops.sum(membership * losses[:, None], axis=0))
             self.count.assign_add(ops.sum(membership, axis=0))
@@ -48,8 +63,8 @@ class LiveClassWeights(keras.metrics.Metric):
 
     def attach_to(self, model: keras.Model) -> None:
         """Let the compiled steps of `model` carry these variables, and start to record."""
-        self.recording = True
-        for k in itertools.count():  # the same name in every process: TensorFlow's checkpoints go by it
+        self.recording, self._baked_in = True, False
+        for k in itertools.count():  # the same name in every process: some checkpoints go by it
             attached = getattr(model, f"_{self.name}_{k}", None)
             if attached is self:
                 return

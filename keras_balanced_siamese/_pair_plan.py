@@ -55,7 +55,7 @@ def plan_pairs(
 def negative_marginals(shares: np.ndarray) -> np.ndarray:
     """The share of each class among the members of negative pairs, `v_c (1 - v_c)` scaled to the sum 1."""
     marginals = shares * (1.0 - shares)
-    return marginals / marginals.sum()
+    return marginals / (marginals.sum() or 1.0)  # one class with the whole share has no negative pair
 
 
 def _round_to_sum(expected: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:

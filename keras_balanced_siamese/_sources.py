@@ -18,7 +18,7 @@ def open_source(x: Any) -> Any:
         return x.to_numpy()
     if callable(getattr(x, "numpy", None)):
         return x.numpy()
-    if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or hasattr(x, "shape")):
+    if hasattr(x, "__getitem__") and not isinstance(x, (str, bytes)) and (hasattr(x, "__len__") or hasattr(x, "shape")):
         return x
     raise TypeError(
         "`x` must be an array, anything with a length and integer indexing, or a tuple or dict of those. "

@@ -1,5 +1,6 @@
 """Per-class errors of an epoch -> the class weights of the next one."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     Args:
         target: The loss or sequence whose `class_weight` is adapted. `None` means the loss the model is compiled with.
         validation_data: For a sequence: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
-            `BalancedPairSequence`.
+            `BalancedPairSequence`, whose epoch 0 is used every time.
         monitor: Take the errors from `logs` instead: class `c` has the entry `"<monitor>/<c>"`. For a loss
             `"val_class_loss"` is its mean loss of each label on the validation data of `fit`.
         strategy: `"difficulty"`, the rule above, or a callable `(errors: dict, weights: dict, epoch: int) -> dict` from
@@ -64,7 +65,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a
     loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. So `History` records them, and so do `CSVLogger`
     and `TensorBoard` when they stand after this callback in the list. With more than 50 classes it is the smallest and
-    the largest of each, `"class_weight/min"` and `"class_weight/max"`.
+    the largest of each, `"class_weight/min"` and `"class_weight/max"`. Where another callback has already written such
+    entries for another target, the names go on as in `"class_weight_1/<class>"`.
+
+    Put it before callbacks that call `model.evaluate` themselves: that resets the record of the losses of the training.
+    The record counts every item, those under a mask too.
 
     Raises:
         ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights; for
@@ -125,6 +130,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._adapted: Any = None  # the target, once the model is known
         self._start = np.ones(0)  # its weights then
         self._smoothed = np.ones(0)
+        self._sign = 1.0  # of the model's output, to make it a distance
         self._in_epoch = False
         self._train_record: tuple[np.ndarray, np.ndarray] | None = None
         self._test_record: tuple[np.ndarray, np.ndarray] | None = None
@@ -137,8 +143,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             if target not in _losses_of(model):
                 raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
             live.attach_to(model)
-        if self._validation is not None and self.higher_is_similar is None:
-            self.higher_is_similar = _direction_of(model)
+        if self._validation is not None:
+            given = self.higher_is_similar
+            self._sign = -1.0 if (_direction_of(model) if given is None else given) else 1.0
         if target is not self._adapted:
             self._adapted = target
             self._start = self._weights()
@@ -147,7 +154,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._in_epoch = True
         self._train_record = self._test_record = None
-        if hasattr(self._adapted, "set_epoch"):
+        if getattr(self._adapted, "redraw", False):
             self._adapted.set_epoch(epoch)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -213,9 +220,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         classes = np.asarray(pairs.classes, dtype=object)[pairs.labels]
         if not np.isfinite(scores).all():
             return np.full(len(self._start), np.nan)
-        report = evaluate_pairs(
-            -scores if self.higher_is_similar else scores, similar, classes=np.stack([classes[left], classes[right]], 1)
-        )
+        report = evaluate_pairs(self._sign * scores, similar, classes=np.stack([classes[left], classes[right]], 1))
         return np.array([report.per_class.get(label, {}).get("error", np.nan) for label in self._classes()])
 
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -239,9 +244,14 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def _write(self, logs: dict[str, Any], prefix: str, values: np.ndarray) -> None:
         if len(values) > LOGGED_CLASSES:
-            logs[f"{prefix}/min"], logs[f"{prefix}/max"] = float(np.nanmin(values)), float(np.nanmax(values))
+            known = values[np.isfinite(values)]
+            found = {"min": known.min(), "max": known.max()} if known.size else {"min": np.nan, "max": np.nan}
         else:
-            logs.update({f"{prefix}/{label}": value for label, value in self._by_class(values).items()})
+            found = self._by_class(values)
+        used, k = prefix, 0
+        while any(f"{used}/{label}" in logs for label in found):  # another callback has another target
+            used, k = f"{prefix}_{k + 1}", k + 1
+        logs.update({f"{used}/{label}": float(value) for label, value in found.items()})
 
     def _open_validation(self, data: Any) -> BalancedPairSequence | None:
         """Check that there is one source of errors, and that it fits the target."""
@@ -267,11 +277,19 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                     "the prefix of the entries of `logs` that hold it."
                 )
             return None
-        pairs = data if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
+        pairs = _fixed(data) if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
         unknown = sorted(set(pairs.classes) - set(self.target.classes), key=str)
         if unknown:
             raise ValueError(f"`validation_data` holds classes that the target does not have: {_short(unknown)}")
         return pairs
+
+
+def _fixed(pairs: BalancedPairSequence) -> BalancedPairSequence:
+    """The same pairs for every epoch: `predict` must not move on to others than those whose classes are looked up."""
+    pairs = copy.copy(pairs)
+    pairs.redraw = False
+    pairs.set_epoch(0)
+    return pairs
 
 
 def _validation_pairs(data: Any) -> BalancedPairSequence:

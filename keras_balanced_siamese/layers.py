@@ -47,7 +47,7 @@ class EuclideanDistance(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the inputs must not lose their digits before they are subtracted
         self.supports_masking = True
 
     def call(self, inputs: list[Tensor]) -> Tensor:
@@ -85,7 +85,8 @@ class DistanceToProbability(keras.layers.Layer):
         - `inputs`: distances of any shape.
 
     Returns:
-        Probabilities of the same shape.
+        Probabilities of the same shape, in float32 under every policy: half precision rounds those near 1 to 1, where
+        cross-entropy has no gradient.
 
     Raises:
         ValueError: If the slope or the threshold is not positive.
@@ -117,10 +118,7 @@ class DistanceToProbability(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         slope, threshold = ops.cast(self._slope, "float32"), ops.cast(self._threshold, "float32")
-        return ops.cast(ops.sigmoid(slope * (threshold - ops.cast(inputs, "float32"))), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
+        return ops.sigmoid(slope * (threshold - ops.cast(inputs, "float32")))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "slope": self.slope, "threshold": self.threshold}

@@ -330,6 +330,8 @@ def _halves(sides: Any, middle: int) -> tuple[Any, Any]:
 
 
 def _check_lengths(source: Any, n: int) -> None:
+    if not list(parts(source)):
+        raise ValueError("`x` must hold at least one input. Received: an empty tuple or dict")
     for part in parts(source):
         if length(part) != n:
             raise ValueError(

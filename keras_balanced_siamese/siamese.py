@@ -54,6 +54,8 @@ def siamese_model(
             f"`keras.Sequential([keras.Input(shape), encoder])`. Received: encoder={encoder!r}"
         )
     template = encoder.inputs[0] if isinstance(encoder, keras.Sequential) else encoder.input
+    if isinstance(template, (list, tuple)) and len(template) == 1:
+        template = template[0]
     left, right = _like(template, "left"), _like(template, "right")
     embeddings = [encoder(left), encoder(right)]
     shapes = [getattr(one, "shape", None) for one in embeddings]

@@ -46,7 +46,7 @@ def test_without_limits_the_factors_are_what_was_wanted(wanted):
 def test_difficulty():
     errors = np.array([0.0, 0.1, 0.3])
     mean = 0.4 / 3
-    np.testing.assert_allclose(difficulty(errors, 1.0), [(e + 0.05 * mean) / mean for e in errors])
+    np.testing.assert_allclose(difficulty(errors, 1.0), [(e + 0.05 * mean) / (0.3 + 0.05 * mean) for e in errors])
     np.testing.assert_allclose(difficulty(errors, 2.0), difficulty(errors, 1.0) ** 2)
     np.testing.assert_array_equal(difficulty(errors, 0.0), [1.0, 1.0, 1.0])
     np.testing.assert_array_equal(difficulty(np.zeros(3), 1.0), [1.0, 1.0, 1.0])
@@ -433,3 +433,86 @@ def test_an_output_of_unknown_direction():
 def test_a_monitor_that_nobody_writes():
     with pytest.raises(ValueError, match=r"monitor='error' needs the entries.*error/common.*Received: \["):
         fit(compiled(), AdaptiveClassWeight(sequence(), monitor="error"))
+
+
+# --- what must not be mixed up --------------------------------------------------------------------------------------
+
+
+def class_errors(pairs, history):
+    return np.array([history[f"class_error/{label}"] for label in pairs.classes])
+
+
+def test_validation_pairs_are_the_same_every_time_whatever_their_sequence_does():
+    x, y = clusters()
+    found = []
+    for redraw in (True, False):
+        pairs = sequence()
+        validation = kbs.BalancedPairSequence(x, y, batch_size=16, seed=5, redraw=redraw)
+        model = compiled(optimizer=keras.optimizers.SGD(0.0))
+        callback = AdaptiveClassWeight(pairs, validation_data=validation)
+        found.append(class_errors(pairs, model.fit(pairs, epochs=3, verbose=0, callbacks=[callback]).history))
+        assert validation.epoch == 0
+    np.testing.assert_allclose(found[0], found[0][:, :1] * np.ones(3))  # the model is frozen
+    np.testing.assert_allclose(found[0], found[1])
+
+
+def test_a_fixed_target_stays_at_its_epoch():
+    x, y = clusters()
+    pairs = kbs.BalancedPairSequence(x, y, seed=0, redraw=False)
+    compiled().fit(pairs, epochs=3, verbose=0, callbacks=[AdaptiveClassWeight(pairs, validation_data=(x, y))])
+    assert pairs.epoch == 0
+
+
+def test_two_callbacks_write_entries_of_their_own():
+    x, y = clusters()
+    codes = np.unique(y, return_inverse=True)[1]  # 0 and 1 are pair labels too
+    pairs = kbs.BalancedPairSequence(x, codes, seed=0)
+    callbacks = [AdaptiveClassWeight(), AdaptiveClassWeight(pairs, validation_data=(x, codes))]
+    history = compiled().fit(pairs, epochs=4, verbose=0, callbacks=callbacks).history
+    assert history["class_weight/1"] == [row["weights"][1] for row in callbacks[0].history_]
+    assert history["class_weight_1/1"] == [row["weights"][1] for row in callbacks[1].history_]
+    assert "class_weight/2" not in history
+    assert "class_weight_1/2" in history
+
+
+def test_a_callback_asks_each_model_for_its_direction():
+    x, y = clusters()
+    pairs = sequence()
+    callback, found = AdaptiveClassWeight(pairs, validation_data=(x, y)), []
+    for probability in (False, True):
+        model = kbs.siamese_model(linear_encoder(), probability=probability)
+        loss = kbs.WeightedBinaryCrossentropy() if probability else kbs.WeightedContrastiveLoss()
+        model.compile(keras.optimizers.SGD(0.0), loss)
+        found.append(class_errors(pairs, model.fit(pairs, epochs=1, verbose=0, callbacks=[callback]).history))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_factors_of_any_scale(scale):
+    found = limit_factors(np.array([1.0, 3.0]) * scale, np.ones(2), np.array([1e-3, 1e-3]), None, None)
+    np.testing.assert_allclose(found, [0.5, 1.5])
+    extreme = limit_factors(difficulty(np.array([0.1, 0.4]), 2000.0), np.ones(2), np.ones(2), (0.2, 5.0), 1.5)
+    np.testing.assert_allclose(extreme, [2 / 3, 4 / 3])
+
+
+def test_one_class_with_the_whole_share_keeps_its_weight():
+    x, y = clusters()
+    shares = {"common": 1.0, "medium": 0.0, "rare": 0.0}
+    pairs = kbs.BalancedPairSequence(x, y, positive_fraction=1.0, class_sampling=shares, seed=0)
+    assert pairs.class_distribution == {"common": 1.0, "medium": 0.0, "rare": 0.0}
+    seen, _ = simulate(AdaptiveClassWeight(pairs, monitor="error"), lambda epoch: [0.1, 0.2, 0.3], 4)
+    np.testing.assert_allclose(seen[:, 0], 1.0)
+
+
+def test_an_assignment_that_a_compiled_step_cannot_see_warns():
+    x, y = clusters()
+    loss = kbs.WeightedContrastiveLoss()
+    model, pairs = compiled(loss, keras.optimizers.SGD(0.0)), kbs.BalancedPairSequence(x, y, seed=0, redraw=False)
+    first = model.fit(pairs, epochs=1, verbose=0).history["loss"][0]
+    if keras.backend.backend() == "jax":
+        with pytest.warns(UserWarning, match=r"keeps the old class weights.*model\.compile"):
+            loss.class_weight = {0: 10.0, 1: 10.0}
+        model.compile(keras.optimizers.SGD(0.0), loss)
+    else:
+        loss.class_weight = {0: 10.0, 1: 10.0}
+    assert model.fit(pairs, epochs=1, verbose=0).history["loss"][0] == pytest.approx(10 * first, rel=1e-5)

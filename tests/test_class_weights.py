@@ -8,6 +8,20 @@ from hypothesis import strategies as st
 
 import keras_balanced_siamese as kbs
 
+
+class NotAvailable:
+    """Compares like pandas.NA: neither true nor false."""
+
+    def __eq__(self, other):
+        return self
+
+    __ne__ = __eq__
+    __hash__ = None
+
+    def __bool__(self):
+        raise TypeError
+
+
 labels_of_any_kind = st.one_of(
     st.lists(st.integers(-5, 5), min_size=1, max_size=60),
     st.lists(st.sampled_from(["a", "b", "ccc", ""]), min_size=1, max_size=60),
@@ -78,6 +92,10 @@ def test_sample_weights():
         ([], ValueError, "at least one"),
         ([1.0, math.nan], ValueError, "missing or infinite.*1 of 2"),
         (["a", None], ValueError, "missing"),
+        (["cat", math.nan, "dog"], ValueError, "missing.*1 of 3"),
+        (np.array(["2020-01-01", "NaT"], "datetime64[D]"), ValueError, "missing"),
+        (["a", 1, "b"], TypeError, "one type"),
+        (["a", NotAvailable()], ValueError, "missing"),
         (np.eye(3), ValueError, "argmax"),
         (5, ValueError, "one class label per sample"),
         (np.array(["a", 1], dtype=object), TypeError, "one type"),
@@ -86,6 +104,15 @@ def test_sample_weights():
 def test_bad_labels(labels, error, match):
     with pytest.raises(error, match=match):
         kbs.class_weights(labels)
+
+
+def test_numbers_that_a_float_would_merge_stay_apart():
+    assert len(kbs.class_weights([2**63 + 1, 2**63 + 2, -1, 5])) == 4
+
+
+def test_dates_are_labels_too():
+    days = np.array(["2020-01-01", "2020-01-02", "2020-01-02"], "datetime64[ns]")
+    assert kbs.class_weights(days)[days[0]] == 1.5
 
 
 def test_bad_arguments():

@@ -102,6 +102,7 @@ def test_model_checkpoint_keeps_the_weights_of_its_epoch(tmp_path):
     assert dict(keras.models.load_model(path).loss.class_weight) == pytest.approx(dict(loss.class_weight))
 
 
+@pytest.mark.filterwarnings("ignore:On this backend a step that is already compiled:UserWarning")
 def test_weights_files_carry_the_class_weights_and_tolerate_files_without(tmp_path):
     path = str(tmp_path / "model.weights.h5")
     loss = kbs.WeightedContrastiveLoss(class_weight={0: 0.5, 1: 2.0})

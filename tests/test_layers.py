@@ -40,9 +40,9 @@ def test_distance_equals_the_slow_one():
 
 
 def test_nearby_points_far_from_the_origin_do_not_cancel():
-    distance = kbs.EuclideanDistance()([np.full((1, 2), 1000.0), np.full((1, 2), 1000.1)])
-    expected = reference(np.full((1, 2), 1000.0, "float32"), np.full((1, 2), 1000.1, "float32"))
-    np.testing.assert_allclose(to_numpy(distance), expected, rtol=1e-6)
+    left, right = np.full((1, 2), 1000.0, "float32"), np.full((1, 2), 1000.1, "float32")
+    distance = kbs.EuclideanDistance()([left, right])
+    np.testing.assert_allclose(to_numpy(distance), reference(left, right), rtol=1e-6)
 
 
 def test_swapping_the_sides_changes_nothing():
@@ -74,6 +74,30 @@ def test_half_precision_is_computed_in_float32(policy):
     distance = kbs.EuclideanDistance(dtype=policy)([left, right])
     assert policy.removeprefix("mixed_") in str(distance.dtype)
     np.testing.assert_allclose(to_numpy(ops.cast(distance, "float32")), [[2e-4]], rtol=1e-2)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_float32_embeddings_keep_their_digits_under_a_mixed_policy(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        encoder = keras.Sequential([keras.Input((2,)), keras.layers.Identity(dtype="float32")])
+        model = kbs.siamese_model(encoder)
+        points = np.array([[1000.0, 0.0]], "float32"), np.array([[1000.1, 0.0]], "float32")
+        distance = model.predict(points, verbose=0).astype("float32")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    np.testing.assert_allclose(distance, [[0.1]], rtol=1e-2)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_confidently_wrong_pair_still_learns(policy):
+    layer = kbs.DistanceToProbability(slope=10.0, threshold=1.0, dtype=policy)
+    inputs = keras.Input((1,), dtype="float32")
+    model = keras.Model(inputs, layer(inputs))
+    model.compile(keras.optimizers.SGD(0.1), kbs.WeightedBinaryCrossentropy())
+    before = model.get_weights()
+    model.train_on_batch(np.array([[0.2]]), np.array([[0.0]]))
+    assert all(abs(new - old) > 1e-3 for new, old in zip(model.get_weights(), before, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")

@@ -194,7 +194,9 @@ BAD_WEIGHTS = [
     ({0: 1.0, 1: math.nan}, ValueError, "finite"),
     ({0: 1.0, 1: math.inf}, ValueError, "finite"),
     ({0: 0.0, 1: 0.0}, ValueError, "not all"),
+    ({0: 1.0, 1: 1e300}, ValueError, "finite"),
     ({0: 1.0, 1: "heavy"}, TypeError, "number"),
+    ({0: 1.0, 1: "2"}, TypeError, "number"),
     ([1.0, 2.0], TypeError, "mapping"),
 ]
 

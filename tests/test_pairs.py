@@ -358,6 +358,8 @@ X, Y = np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 1])
         (X, np.array([0, 0, 0, 1, 1, math.nan]), {}, ValueError, "missing"),
         (X, np.eye(6), {}, ValueError, "argmax"),
         (5, Y, {}, TypeError, "`x` must be"),
+        ("abcdef", Y, {}, TypeError, "`x` must be"),
+        ((), Y, {}, ValueError, "at least one input"),
         (X, Y, {"batch_size": 0}, ValueError, "`batch_size` must be at least 1"),
         (X, Y, {"batch_size": 2.5}, TypeError, "whole number"),
         (X, Y, {"steps_per_epoch": 0}, ValueError, "`steps_per_epoch`"),

@@ -65,6 +65,12 @@ def test_encoders_with_several_inputs_train(kind):
     assert np.isfinite(history.history["loss"]).all()
 
 
+def test_an_encoder_with_its_one_input_in_a_list():
+    inputs = keras.Input((3,))
+    model = kbs.siamese_model(keras.Model([inputs], keras.layers.Dense(2)(inputs)))
+    assert [one.name for one in model.inputs] == ["left", "right"]
+
+
 def test_bad_encoders():
     with pytest.raises(TypeError, match="one layer becomes a model"):
         kbs.siamese_model(keras.layers.Dense(2))

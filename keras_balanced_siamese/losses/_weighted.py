@@ -28,14 +28,15 @@ class WeightedPairLoss(Loss):
         """The weights of the pair labels 0 and 1 as they are now; assign a mapping to change them.
 
         An assignment reaches the very next step of a running `fit` when an `AdaptiveClassWeight` callback watches this
-        loss, on every backend. Without it, assign before `model.compile`.
+        loss, on every backend. Without it, a backend may go on with the weights that the step was compiled with: there
+        an assignment warns, and `model.compile` takes it up.
         """
         weights = to_numpy(self.live_weights.class_weight).tolist()
         return MappingProxyType({0: weights[0], 1: weights[1]})
 
     @class_weight.setter
     def class_weight(self, class_weight: ClassWeights) -> None:
-        self.live_weights.class_weight.assign(align_weights(class_weight, [0, 1]).astype("float32"))
+        self.live_weights.set_weights_of_classes(align_weights(class_weight, [0, 1]))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -60,7 +61,7 @@ class WeightedPairLoss(Loss):
         """Take the weights from the file, if it has any."""
         names = store.keys()  # Keras hands out stores that are no mappings
         if "class_weight" in names:
-            self.live_weights.class_weight.assign(np.asarray(store["class_weight"]))
+            self.live_weights.set_weights_of_classes(np.asarray(store["class_weight"]))
 
     def _similar(self, labels: Tensor) -> Tensor:
         return labels if self.similar_label == 1 else 1.0 - labels
