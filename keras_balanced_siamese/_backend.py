@@ -58,7 +58,6 @@ else:
         log1p=tf.math.log1p,
         logical_and=tf.logical_and,
         maximum=tf.maximum,
-        mean=tf.reduce_mean,
         ones_like=tf.ones_like,
         reshape=tf.reshape,
         sigmoid=tf.sigmoid,
