@@ -5,7 +5,8 @@
 
 takes the handwritten digits that come with scikit-learn, thins most classes out (30 to 1), trains the same network
 twice on the same number of pairs, and shows the verification error of each class: a table on the screen and
-`per_class_error.png`. The balanced model is saved as `verifier.keras` and opened again in a process of its own.
+`per_class_error.png`; `report.png` sums up the balanced model. That one is calibrated on validation pairs, saved as
+`verifier.keras` and opened again in a process of its own.
 
 What to expect: the rare classes gain, the commonest lose a little. The gain comes from the balanced pairs; on those,
 adaptive weights add little. It is a gain for a given budget: on these few digits, four times the steps (`--epochs 24`)
@@ -80,9 +81,12 @@ def main() -> None:
     print(f"\n{table(result)}")
     save_picture(result, options.output / "per_class_error.png")
 
-    threshold = evaluate(balanced, fixed_pairs(validation, seed=2)).eer_threshold
-    save_verifier(balanced, threshold, test, test_pairs, options.output)
-    print(f"\nWrote per_class_error.png and verifier.keras to {options.output}. A fresh process opens the model:\n")
+    layer = calibrate(balanced, fixed_pairs(validation, seed=2))
+    report = evaluate(balanced, test_pairs, threshold=layer, class_counts=train.y)
+    print(f"\nThe balanced model at the threshold of the validation pairs\n{report}")
+    save_report(report, options.output / "report.png")
+    save_verifier(balanced, layer, test, test_pairs, options.output)
+    print(f"\nWrote pictures and verifier.keras to {options.output}. A fresh process opens the model:\n")
     sys.stdout.flush()
     subprocess.run([sys.executable, __file__, "--verify", str(options.output / "verifier.keras")], check=True)
     print(f"\nDone in {time.perf_counter() - began:.0f} s")
@@ -210,13 +214,23 @@ def indices_of(pairs: kbs.BalancedPairSequence) -> tuple[np.ndarray, np.ndarray,
     return np.concatenate(left), np.concatenate(right), np.concatenate(similar)
 
 
-def evaluate(model: keras.Model, pairs: kbs.BalancedPairSequence) -> kbs.PairReport:
+def evaluate(model: keras.Model, pairs: kbs.BalancedPairSequence, **options: Any) -> kbs.PairReport:
     """How well the model tells the pairs apart, for each class."""
     left, right, similar = indices_of(pairs)
-    labels = np.array(pairs.classes)[pairs.labels]
+    labels, samples = np.array(pairs.classes)[pairs.labels], np.stack([left, right], axis=1)
     return kbs.evaluate_pairs(
-        model.predict(pairs, verbose=0), similar, classes=np.stack([labels[left], labels[right]], axis=1)
+        model.predict(pairs, verbose=0),
+        similar,
+        classes=labels[samples],
+        samples=samples,
+        resample="samples",
+        **options,
     )
+
+
+def calibrate(model: keras.Model, pairs: kbs.BalancedPairSequence) -> kbs.DistanceToProbability:
+    """The layer that turns distances into decisions."""
+    return kbs.calibrate(model.predict(pairs, verbose=0), indices_of(pairs)[2], operating_point="eer")
 
 
 def compare(y_train: np.ndarray, plain: kbs.PairReport, balanced: kbs.PairReport) -> Comparison:
@@ -292,14 +306,24 @@ def save_picture(result: Comparison, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def save_report(report: kbs.PairReport, path: Path) -> None:
+    """One page with the main figures of the balanced model."""
+    try:
+        figure = kbs.plot_report(report, title="Balanced pairs: test pairs at the threshold of the validation pairs")
+    except ImportError:
+        return
+    figure.savefig(path, dpi=120)
+
+
 # The saved model
 
 
 def save_verifier(
-    model: keras.Model, threshold: float, test: Split, pairs: kbs.BalancedPairSequence, folder: Path
+    model: keras.Model, layer: kbs.DistanceToProbability, test: Split, pairs: kbs.BalancedPairSequence, folder: Path
 ) -> None:
-    """Write the model, and beside it some test pairs, their distances and the threshold of the validation pairs."""
-    model.save(folder / "verifier.keras")
+    """Write encoder, distance and threshold as one model, and beside it some test pairs and their probabilities."""
+    verifier = kbs.siamese_model(model.get_layer("encoder"), probability=layer)
+    verifier.save(folder / "verifier.keras")
     left, right, similar = (values[:8] for values in indices_of(pairs))
     np.savez(
         folder / "verifier_pairs.npz",
@@ -307,24 +331,28 @@ def save_verifier(
         right=test.x[right],
         labels=np.stack([test.y[left], test.y[right]], axis=1),
         similar=similar,
-        distances=model.predict((test.x[left], test.x[right]), verbose=0)[:, 0],
-        threshold=threshold,
+        probabilities=verifier.predict((test.x[left], test.x[right]), verbose=0)[:, 0],
     )
 
 
 def verify(path: Path) -> None:
     """Open a saved model and decide on some pairs; importing keras_balanced_siamese is all that it needs."""
-    model = keras.models.load_model(path)
+    verifier = keras.models.load_model(path)
     with np.load(path.with_name("verifier_pairs.npz"), allow_pickle=False) as file:
         saved = dict(file)
-    distances = model.predict((saved["left"], saved["right"]), verbose=0)[:, 0]
-    difference = np.abs(distances - saved["distances"]).max()
-    print(f"{path.name}: threshold {saved['threshold']:.3f} from validation pairs")
-    for (left, right), truth, distance in zip(saved["labels"], saved["similar"], distances, strict=True):
-        decision = "same" if distance <= saved["threshold"] else "different"
+    probabilities = verifier.predict((saved["left"], saved["right"]), verbose=0)[:, 0]
+    difference = np.abs(probabilities - saved["probabilities"]).max()
+    chosen = verifier.get_layer("probability").calibration
+    print(
+        f"{path.name}: operating point {chosen['operating_point']!r} of "
+        f"{chosen['n_similar'] + chosen['n_different']:,} validation pairs, "
+        f"false accept rate {chosen['false_accept_rate']:.3f}"
+    )
+    for (left, right), truth, probability in zip(saved["labels"], saved["similar"], probabilities, strict=True):
+        decision = "same" if probability >= 0.5 else "different"
         verdict = "right" if (decision == "same") == bool(truth) else "WRONG"
-        print(f"  {left!s:>10} and {right!s:<10}  distance {distance:.3f}  -> {decision:<9}  {verdict}")
-    print(f"Distances differ from those before saving by {difference:.1g} at most")
+        print(f"  {left!s:>10} and {right!s:<10}  probability {probability:.3f}  -> {decision:<9}  {verdict}")
+    print(f"Probabilities differ from those before saving by {difference:.1g} at most")
 
 
 if __name__ == "__main__":

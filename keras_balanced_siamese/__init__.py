@@ -1,16 +1,36 @@
 """Siamese networks that learn rare classes: drop-in parts for `model.compile` and `model.fit` of Keras."""
 
 from keras_balanced_siamese._custom_objects import custom_objects as custom_objects
+from keras_balanced_siamese.calibration import calibrate as calibrate
 from keras_balanced_siamese.callbacks import AdaptiveClassWeight as AdaptiveClassWeight
+from keras_balanced_siamese.callbacks import VerificationReport as VerificationReport
 from keras_balanced_siamese.class_weights import class_weights as class_weights
 from keras_balanced_siamese.class_weights import sample_weights as sample_weights
 from keras_balanced_siamese.evaluation import PairReport as PairReport
+from keras_balanced_siamese.evaluation import evaluate_embeddings as evaluate_embeddings
 from keras_balanced_siamese.evaluation import evaluate_pairs as evaluate_pairs
+from keras_balanced_siamese.gallery import Gallery as Gallery
 from keras_balanced_siamese.layers import DistanceToProbability as DistanceToProbability
 from keras_balanced_siamese.layers import EuclideanDistance as EuclideanDistance
 from keras_balanced_siamese.losses import WeightedBinaryCrossentropy as WeightedBinaryCrossentropy
 from keras_balanced_siamese.losses import WeightedContrastiveLoss as WeightedContrastiveLoss
+from keras_balanced_siamese.metrics import BalancedPairAccuracy as BalancedPairAccuracy
+from keras_balanced_siamese.metrics import EqualErrorRate as EqualErrorRate
+from keras_balanced_siamese.metrics import FalseAcceptRate as FalseAcceptRate
+from keras_balanced_siamese.metrics import FalseRejectRate as FalseRejectRate
+from keras_balanced_siamese.metrics import MatthewsCorrelation as MatthewsCorrelation
+from keras_balanced_siamese.metrics import TrueAcceptRate as TrueAcceptRate
+from keras_balanced_siamese.metrics import VerificationAUC as VerificationAUC
+from keras_balanced_siamese.metrics import VerificationPRAUC as VerificationPRAUC
 from keras_balanced_siamese.pairs import BalancedPairSequence as BalancedPairSequence
+from keras_balanced_siamese.plots import plot_det as plot_det
+from keras_balanced_siamese.plots import plot_distances as plot_distances
+from keras_balanced_siamese.plots import plot_embeddings as plot_embeddings
+from keras_balanced_siamese.plots import plot_per_class as plot_per_class
+from keras_balanced_siamese.plots import plot_reliability as plot_reliability
+from keras_balanced_siamese.plots import plot_report as plot_report
+from keras_balanced_siamese.plots import plot_roc as plot_roc
+from keras_balanced_siamese.plots import plot_worst_pairs as plot_worst_pairs
 from keras_balanced_siamese.siamese import siamese_model as siamese_model
 
 __version__ = "0.1.0"

@@ -27,8 +27,10 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
             return {**super().get_config(), "dtype": self.dtype}
 
     def add_metric_variable(metric: Any, name: str, shape: tuple[int, ...], initializer: str, aggregation: str) -> Any:
-        """Add a variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
-        return metric.add_variable(shape=shape, initializer=initializer, aggregation=aggregation, name=name)
+        """Add a float32 variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
+        return metric.add_variable(
+            shape=shape, initializer=initializer, dtype="float32", aggregation=aggregation, name=name
+        )
 
     def attach_metric(model: Any, name: str, metric: Any) -> None:
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
@@ -51,15 +53,21 @@ else:
         abs=tf.abs,
         cast=tf.cast,
         clip=tf.clip_by_value,
+        concatenate=tf.concat,
         convert_to_tensor=tf.convert_to_tensor,
+        cumsum=tf.cumsum,
         equal=tf.equal,
         exp=tf.exp,
+        floor=tf.floor,
+        isnan=tf.math.is_nan,
         log=tf.math.log,
         log1p=tf.math.log1p,
         logical_and=tf.logical_and,
         maximum=tf.maximum,
         ones_like=tf.ones_like,
         reshape=tf.reshape,
+        segment_sum=tf.math.unsorted_segment_sum,
+        shape=tf.shape,
         sigmoid=tf.sigmoid,
         sqrt=tf.sqrt,
         square=tf.square,
@@ -67,6 +75,7 @@ else:
         stack=tf.stack,
         stop_gradient=tf.stop_gradient,
         sum=lambda x, axis=None, keepdims=False: tf.reduce_sum(x, axis=axis, keepdims=keepdims),
+        take_along_axis=lambda x, indices, axis: tf.experimental.numpy.take_along_axis(x, indices, axis),
         where=tf.where,
         zeros_like=tf.zeros_like,
     )
@@ -130,9 +139,9 @@ else:
         return x
 
     def add_metric_variable(metric: Any, name: str, shape: tuple[int, ...], initializer: str, aggregation: str) -> Any:
-        """Add a variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
+        """Add a float32 variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
         joined = {"sum": tf.VariableAggregation.SUM, "mean": tf.VariableAggregation.MEAN}[aggregation]
-        return metric.add_weight(name=name, shape=shape, initializer=initializer, aggregation=joined)
+        return metric.add_weight(name=name, shape=shape, initializer=initializer, dtype="float32", aggregation=joined)
 
     def attach_metric(model: Any, name: str, metric: Any) -> None:
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""

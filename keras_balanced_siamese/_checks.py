@@ -21,6 +21,14 @@ def at_least(name: str, value: Any, least: float) -> float:
     return number
 
 
+def finite(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number."""
+    number = _number(name, value)
+    if not -math.inf < number < math.inf:
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    return number
+
+
 def fraction(name: str, value: Any) -> float:
     """Return `value` as a float if it is a number from 0 to 1."""
     number = _number(name, value)

@@ -5,8 +5,31 @@ from typing import Any
 from keras_balanced_siamese._backend import PACKAGE, misnamed_optimizers
 from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
 from keras_balanced_siamese.losses import WeightedBinaryCrossentropy, WeightedContrastiveLoss
+from keras_balanced_siamese.metrics import (
+    BalancedPairAccuracy,
+    EqualErrorRate,
+    FalseAcceptRate,
+    FalseRejectRate,
+    MatthewsCorrelation,
+    TrueAcceptRate,
+    VerificationAUC,
+    VerificationPRAUC,
+)
 
-SAVED = (EuclideanDistance, DistanceToProbability, WeightedContrastiveLoss, WeightedBinaryCrossentropy)
+SAVED = (
+    EuclideanDistance,
+    DistanceToProbability,
+    WeightedContrastiveLoss,
+    WeightedBinaryCrossentropy,
+    EqualErrorRate,
+    VerificationAUC,
+    VerificationPRAUC,
+    TrueAcceptRate,
+    FalseAcceptRate,
+    FalseRejectRate,
+    BalancedPairAccuracy,
+    MatthewsCorrelation,
+)
 
 
 def custom_objects() -> dict[str, Any]:

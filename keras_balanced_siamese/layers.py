@@ -1,11 +1,13 @@
 """Layers between two embeddings and the loss: their distance, and the probability that it stands for."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import positive
+from keras_balanced_siamese._backend import PACKAGE, ops, register, to_numpy
+from keras_balanced_siamese._checks import finite, positive
 from keras_balanced_siamese._typing import Tensor
 
 
@@ -74,11 +76,12 @@ class DistanceToProbability(keras.layers.Layer):
     ```
 
     so `p` is 1/2 at the threshold and falls with the distance. Slope and threshold are learned with the rest of the
-    model, the slope never below 0; `trainable=False` fixes them.
+    model, the slope never below 0; `trainable=False` fixes them. `calibrate` makes such a layer from distances.
 
     Args:
         slope: Starting slope, positive, in 1 / distance.
-        threshold: Starting threshold, positive, a distance.
+        threshold: Starting threshold, a distance.
+        calibration: What `calibrate` wrote down about how they came about; it is saved with the layer.
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
@@ -89,7 +92,7 @@ class DistanceToProbability(keras.layers.Layer):
         cross-entropy has no gradient.
 
     Raises:
-        ValueError: If the slope or the threshold is not positive.
+        ValueError: If the slope is not positive or the threshold not finite.
 
     Examples:
         >>> head = keras.Sequential([keras.Input((1,)), DistanceToProbability(slope=4.0, threshold=0.5)])
@@ -97,11 +100,18 @@ class DistanceToProbability(keras.layers.Layer):
         [0.881, 0.5, 0.119]
     """
 
-    def __init__(self, slope: float = 1.0, threshold: float = 1.0, **kwargs: Any):
+    def __init__(
+        self,
+        slope: float = 1.0,
+        threshold: float = 1.0,
+        calibration: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.slope = positive("slope", slope)
-        self.threshold = positive("threshold", threshold)
+        self.threshold = finite("threshold", threshold)
+        self._record = json.dumps(None if calibration is None else dict(calibration))  # Keras would wrap a dict
 
     def build(self, input_shape: Any) -> None:
         self._slope = self.add_weight(
@@ -121,7 +131,27 @@ class DistanceToProbability(keras.layers.Layer):
         return ops.sigmoid(slope * (threshold - ops.cast(inputs, "float32")))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "slope": self.slope, "threshold": self.threshold}
+        return {
+            **super().get_config(),
+            "slope": self.slope,
+            "threshold": self.threshold,
+            "calibration": self.calibration,
+        }
+
+    @property
+    def calibration(self) -> dict[str, Any] | None:
+        """What `calibrate` wrote down, or `None`."""
+        return json.loads(self._record)
+
+    @property
+    def current_slope(self) -> float:
+        """The slope as it is now, after training or loading."""
+        return float(to_numpy(self._slope)) if self.built else self.slope
+
+    @property
+    def current_threshold(self) -> float:
+        """The threshold as it is now, after training or loading."""
+        return float(to_numpy(self._threshold)) if self.built else self.threshold
 
 
 def _widen(x: Tensor) -> Tensor:

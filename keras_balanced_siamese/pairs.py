@@ -49,12 +49,15 @@ class BalancedPairSequence(PyDataset):
             drawn; its results are stacked.
         redraw: If true, every epoch of `fit` draws new pairs. If false, all epochs see those of epoch 0: what
             validation needs.
+        with_classes: If true, the labels have two more columns, the positions in `classes` of the left and the right
+            sample, for metrics that are measured per class. The losses of this package read the first column.
         seed: Whole number >= 0; `None` takes one from the operating system.
         workers, use_multiprocessing, max_queue_size: See `keras.utils.PyDataset`.
 
     Returns:
         Indexing with a batch number gives `((left, right), similar, sample_weight)`. Left and right are `(b, ...)` in
-        the dtype of `x`, `similar` float32 `(b, 1)` with 1 for pairs of one class, `sample_weight` float32 `(b,)`.
+        the dtype of `x`, `similar` float32 `(b, 1)` with 1 for pairs of one class (`(b, 3)` with classes),
+        `sample_weight` float32 `(b,)`.
 
     Raises:
         ValueError: If `x` and `y` differ in length, there are fewer than two classes or no samples, labels are missing,
@@ -83,6 +86,7 @@ class BalancedPairSequence(PyDataset):
         class_weight: WeightScheme | None = None,
         transform: Callable[[Any], Any] | None = None,
         redraw: bool = True,
+        with_classes: bool = False,
         seed: int | None = None,
         workers: int = 1,
         use_multiprocessing: bool = False,
@@ -100,6 +104,7 @@ class BalancedPairSequence(PyDataset):
         self.transform = transform
         self.class_sampling = class_sampling
         self.redraw = bool(redraw)
+        self.with_classes = bool(with_classes)
         n = len(self._labels.codes)
         self._steps = -(-n // self.batch_size)
         self._n_pairs = n
@@ -127,7 +132,8 @@ class BalancedPairSequence(PyDataset):
         self._served += 1
         weights = self._pair_weights(left, right, similar)
         sides = read(self._source, np.concatenate([left, right]), self.transform)
-        return _halves(sides, len(left)), similar[:, None], weights
+        columns = [similar, self.labels[left], self.labels[right]] if self.with_classes else [similar]
+        return _halves(sides, len(left)), np.stack(columns, axis=1).astype(np.float32), weights
 
     def indices(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The samples of a batch, without loading them.

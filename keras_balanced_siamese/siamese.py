@@ -13,7 +13,7 @@ def siamese_model(
     encoder: keras.Model,
     distance: Callable[[list[Tensor]], Tensor] | None = None,
     *,
-    probability: bool = False,
+    probability: bool | keras.layers.Layer = False,
     name: str = "siamese",
 ) -> keras.Model:
     """Join two items, one shared encoder and a distance into one functional model.
@@ -24,7 +24,8 @@ def siamese_model(
         distance: A layer called on `[left_embedding, right_embedding]`; `None` means `EuclideanDistance()`.
         probability: If true, a trainable `DistanceToProbability` follows, and the output is the probability that both
             items are of one class: the output for `WeightedBinaryCrossentropy`. If false it is the distance, for
-            `WeightedContrastiveLoss`.
+            `WeightedContrastiveLoss`. Or the layer that turns distances into probabilities, such as `calibrate` returns
+            for a trained encoder.
         name: Name of the model.
 
     Returns:
@@ -66,7 +67,9 @@ def siamese_model(
             f"`GlobalAveragePooling2D()` or `Flatten()` and `Dense(dim)`. Received: an output of {received}"
         )
     output = (distance or EuclideanDistance(name="distance"))(embeddings)
-    if probability:
+    if isinstance(probability, keras.layers.Layer):
+        output = probability(output)
+    elif probability:
         output = DistanceToProbability(name="probability")(output)
     return keras.Model((left, right), output, name=name)
 

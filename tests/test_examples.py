@@ -32,16 +32,17 @@ def test_quickstart_on_the_digits_of_scikit_learn(tmp_path):
     sizes = [n for n, _, _ in rows.values()]
     assert sizes == sorted(sizes)
     assert 20 < sizes[-1] / sizes[0] <= 40  # about 30 to 1, in whole samples
-    assert len(re.findall(r"^\S+ \* ", done.stdout, flags=re.MULTILINE)) == 4
+    assert len(re.findall(r"^\S+ \* +[\d,]+ +[\d.]+% ", done.stdout, flags=re.MULTILINE)) == 4
     assert "equal error rate" in done.stdout
-    assert (tmp_path / "new" / "folder" / "per_class_error.png").read_bytes().startswith(PNG)
+    for name in ("per_class_error.png", "report.png"):
+        assert (tmp_path / "new" / "folder" / name).read_bytes().startswith(PNG)
     assert (tmp_path / "new" / "folder" / "verifier.keras").stat().st_size > 1000
     # what the fresh process printed
-    decisions = re.findall(r"\S+ and \S+ +distance ([\d.]+)  -> (same|different) +(right|WRONG)", done.stdout)
+    decisions = re.findall(r"\S+ and \S+ +probability ([\d.]+)  -> (same|different) +(right|WRONG)", done.stdout)
     assert len(decisions) == 8
-    threshold = float(re.search(r"threshold ([\d.]+) from validation", done.stdout)[1])
-    clear = [(float(d), decision) for d, decision, _ in decisions if abs(float(d) - threshold) > 0.001]  # 3 digits
-    assert all((decision == "same") == (d <= threshold) for d, decision in clear)
+    clear = [(float(p), decision) for p, decision, _ in decisions if abs(float(p) - 0.5) > 0.001]  # 3 digits
+    assert all((decision == "same") == (p > 0.5) for p, decision in clear)
+    assert "operating point 'eer'" in done.stdout
     assert float(re.search(r"before saving by (\S+) at most", done.stdout)[1]) < 1e-5
 
 
@@ -56,7 +57,7 @@ def test_quickstart_on_vectors_with_many_classes_of_text_labels(tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(errors_in_table(done.stdout)) == 30
     assert "... and 3 more common classes" in done.stdout
-    assert "distance" in done.stdout.split("A fresh process")[1]
+    assert "probability" in done.stdout.split("A fresh process")[1]
     assert (tmp_path / "verifier.keras").exists()
 
 

@@ -156,8 +156,21 @@ def test_probability_layer_learns_unless_fixed():
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, float("nan"), float("inf")])
-def test_slope_and_threshold_must_be_positive(bad):
+def test_slope_must_be_positive(bad):
     with pytest.raises(ValueError, match=r"positive.*Received"):
         kbs.DistanceToProbability(slope=bad)
-    with pytest.raises(ValueError, match=r"positive.*Received"):
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_threshold_must_be_finite(bad):
+    with pytest.raises(ValueError, match=r"finite.*Received"):
         kbs.DistanceToProbability(threshold=bad)
+
+
+def test_current_values_are_those_after_training():
+    layer = kbs.DistanceToProbability(slope=3.0, threshold=0.5)
+    assert (layer.current_slope, layer.current_threshold) == (3.0, 0.5)
+    layer.build((None, 1))
+    layer.set_weights([np.float32(2.0), np.float32(0.75)])
+    assert (layer.current_slope, layer.current_threshold) == (2.0, 0.75)
+    assert (layer.slope, layer.threshold) == (3.0, 0.5)

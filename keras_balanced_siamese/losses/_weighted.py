@@ -87,6 +87,8 @@ def align(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: If the shapes still differ then.
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    if len(y_true.shape) > 1 and (len(y_pred.shape) < len(y_true.shape) or y_pred.shape[-1] in (1, None)):
+        y_true = _without_classes(y_true)
     given = tuple(y_true.shape), tuple(y_pred.shape)
     y_true, y_pred = _drop_last_axis(y_true, given[1]), _drop_last_axis(y_pred, given[0])
     shapes = tuple(y_true.shape), tuple(y_pred.shape)
@@ -99,6 +101,15 @@ def align(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         )
     dtype = "float64" if "float64" in str(y_pred.dtype) else "float32"
     return ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
+
+
+def _without_classes(y_true: Tensor) -> Tensor:
+    """The first column of three, the others being the classes of both sides; anything else as it is."""
+    known = y_true.shape[-1]
+    if known is not None:
+        return y_true[..., :1] if known == 3 else y_true
+    columns = ops.shape(y_true)[-1]  # only known when the step runs
+    return y_true[..., : ops.where(ops.equal(columns, 3), 1, columns)]
 
 
 def _drop_last_axis(x: Tensor, other: tuple[int | None, ...]) -> Tensor:

@@ -1,6 +1,5 @@
 """Per-class errors of an epoch -> the class weights of the next one."""
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from keras_balanced_siamese._checks import at_least, fraction, whole
 from keras_balanced_siamese._difficulty import difficulty, limit_factors
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, open_validation, short
 from keras_balanced_siamese.evaluation import evaluate_pairs
 from keras_balanced_siamese.losses._weighted import WeightedPairLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
@@ -130,7 +130,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._adapted: Any = None  # the target, once the model is known
         self._start = np.ones(0)  # its weights then
         self._smoothed = np.ones(0)
-        self._sign = 1.0  # of the model's output, to make it a distance
+        self._higher = False  # whether the model's output grows with similarity
         self._in_epoch = False
         self._train_record: tuple[np.ndarray, np.ndarray] | None = None
         self._test_record: tuple[np.ndarray, np.ndarray] | None = None
@@ -140,12 +140,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         target = self.target or _weighted_loss_of(model)
         live = getattr(target, "live_weights", None)
         if live is not None:
-            if target not in _losses_of(model):
+            if target not in losses_of(model):
                 raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
             live.attach_to(model)
         if self._validation is not None:
-            given = self.higher_is_similar
-            self._sign = -1.0 if (_direction_of(model) if given is None else given) else 1.0
+            self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if target is not self._adapted:
             self._adapted = target
             self._start = self._weights()
@@ -204,7 +203,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             names = [f"{self.monitor}/{label}" for label in self._classes()]
             if not any(name in logs for name in names):
                 raise ValueError(
-                    f"monitor={self.monitor!r} needs the entries {_short(names)} in `logs`. Received: {sorted(logs)}"
+                    f"monitor={self.monitor!r} needs the entries {short(names)} in `logs`. Received: {sorted(logs)}"
                 )
             return np.array([float(logs.get(name, np.nan)) for name in names])
         if self._validation is not None:
@@ -214,13 +213,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def _validation_errors(self, pairs: BalancedPairSequence) -> np.ndarray:
         assert self.model is not None
-        scores = np.asarray(self.model.predict(pairs, verbose=0), np.float64).reshape(-1)
-        batches = [pairs.indices(i) for i in range(len(pairs))]
-        left, right, similar = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        classes = np.asarray(pairs.classes, dtype=object)[pairs.labels]
-        if not np.isfinite(scores).all():
+        found = measure(self.model, pairs, self._higher)
+        if not np.isfinite(found.distances).all():
             return np.full(len(self._start), np.nan)
-        report = evaluate_pairs(self._sign * scores, similar, classes=np.stack([classes[left], classes[right]], 1))
+        report = evaluate_pairs(found.distances, found.similar, classes=found.classes, n_resamples=0)
         return np.array([report.per_class.get(label, {}).get("error", np.nan) for label in self._classes()])
 
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -277,45 +273,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                     "the prefix of the entries of `logs` that hold it."
                 )
             return None
-        pairs = _fixed(data) if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
+        pairs = open_validation(data)
         unknown = sorted(set(pairs.classes) - set(self.target.classes), key=str)
         if unknown:
-            raise ValueError(f"`validation_data` holds classes that the target does not have: {_short(unknown)}")
+            raise ValueError(f"`validation_data` holds classes that the target does not have: {short(unknown)}")
         return pairs
 
 
-def _fixed(pairs: BalancedPairSequence) -> BalancedPairSequence:
-    """The same pairs for every epoch: `predict` must not move on to others than those whose classes are looked up."""
-    pairs = copy.copy(pairs)
-    pairs.redraw = False
-    pairs.set_epoch(0)
-    return pairs
-
-
-def _validation_pairs(data: Any) -> BalancedPairSequence:
-    if not isinstance(data, tuple) or len(data) != 2:
-        raise TypeError(
-            f"`validation_data` must be (x, y) with class labels, or a `BalancedPairSequence`. Received: {_short(data)}"
-        )
-    x, y = data
-    n_classes = len(np.unique(np.asarray(y)))
-    n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
-    batch_size = min(n_pairs, 256)
-    return BalancedPairSequence(
-        x, y, batch_size, steps_per_epoch=-(-n_pairs // batch_size), class_sampling="balanced", redraw=False, seed=0
-    )
-
-
-def _losses_of(model: keras.Model) -> list[Any]:
-    """The losses a model is compiled with, one by one."""
-    given = getattr(model, "loss", None)
-    if isinstance(given, Mapping):
-        given = list(given.values())
-    return list(given) if isinstance(given, (list, tuple)) else [given]
-
-
 def _weighted_loss_of(model: keras.Model) -> WeightedPairLoss:
-    losses = _losses_of(model)
+    losses = losses_of(model)
     weighted = [loss for loss in losses if isinstance(loss, WeightedPairLoss)]
     if len(weighted) != 1:
         raise ValueError(
@@ -326,16 +292,6 @@ def _weighted_loss_of(model: keras.Model) -> WeightedPairLoss:
     return weighted[0]
 
 
-def _direction_of(model: keras.Model) -> bool:
-    known = {loss.higher_is_similar for loss in _losses_of(model) if hasattr(loss, "higher_is_similar")}
-    if len(known) != 1:
-        raise ValueError(
-            "Whether a high output means similar or different cannot be told from the model's loss: pass "
-            "`higher_is_similar` (True for probabilities and similarities, False for distances)."
-        )
-    return known.pop()
-
-
 def _check_bounds(bounds: Any) -> tuple[float, float]:
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2 or not 0 < bounds[0] <= 1 <= bounds[1]:
         raise ValueError(
@@ -343,8 +299,3 @@ def _check_bounds(bounds: Any) -> tuple[float, float]:
             f"Received: bounds={bounds!r}"
         )
     return float(bounds[0]), float(bounds[1])
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 300 else text[:297] + "..."

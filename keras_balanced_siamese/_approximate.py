@@ -1,0 +1,42 @@
+"""Approximate nearest neighbours by optional packages: they name candidates, exact distances rank them."""
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+INDEXES = ("exact", "usearch", "faiss")
+CURES = {"usearch": 'pip install "keras-balanced-siamese[gallery]"', "faiss": "pip install faiss-cpu"}
+
+
+def build_index(kind: str, vectors: np.ndarray) -> Any:
+    """An index of float32 vectors for the Euclidean distance, with a method `search(queries, k)`."""
+    package = optional(kind)
+    if kind == "faiss":
+        index = package.IndexHNSWFlat(vectors.shape[1], 32)
+        index.add(np.ascontiguousarray(vectors))
+        return index
+    index = package.index.Index(ndim=vectors.shape[1], metric="l2sq", dtype="f32")
+    index.add(np.arange(len(vectors)), vectors)
+    return index
+
+
+def search_index(kind: str, index: Any, queries: np.ndarray, k: int) -> np.ndarray:
+    """Positions of about the `k` nearest vectors, `(q, k)`; -1 where the index found fewer."""
+    if kind == "faiss":
+        index.hnsw.efSearch = max(64, 2 * k)
+        return index.search(np.ascontiguousarray(queries), k)[1]
+    index.expansion_search = max(64, 2 * k)
+    found = np.full((len(queries), k), -1, np.int64)
+    for row, query in enumerate(queries):
+        keys = np.asarray(index.search(query, k).keys, np.int64)
+        found[row, : len(keys)] = keys
+    return found
+
+
+def optional(kind: str) -> Any:
+    """Import the package of an index, or say how to get it."""
+    try:
+        return importlib.import_module("usearch.index" if kind == "usearch" else kind) and importlib.import_module(kind)
+    except ImportError as error:
+        raise ImportError(f"`index={kind!r}` needs a package that is not installed: {CURES[kind]}") from error

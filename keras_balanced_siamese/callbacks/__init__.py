@@ -1,0 +1,4 @@
+"""Callbacks for `model.fit`."""
+
+from keras_balanced_siamese.callbacks._adaptive import AdaptiveClassWeight as AdaptiveClassWeight
+from keras_balanced_siamese.callbacks._verification import VerificationReport as VerificationReport

@@ -1,0 +1,81 @@
+"""Validation data and a model -> distances and truth, the same pairs every time."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_balanced_siamese.pairs import BalancedPairSequence
+
+
+class Measured(NamedTuple):
+    """The pairs of a sequence and what a model makes of them."""
+
+    distances: np.ndarray  # (n,) float64; similarities with a minus sign
+    similar: np.ndarray  # (n,)
+    classes: np.ndarray  # (n, 2) labels
+    samples: np.ndarray  # (n, 2) positions in the data
+
+
+def open_validation(data: Any) -> BalancedPairSequence:
+    """Pairs that stay the same, from `(x, y)` or a sequence."""
+    return _fixed(data) if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
+
+
+def measure(model: keras.Model, pairs: BalancedPairSequence, higher_is_similar: bool) -> Measured:
+    """Let the model predict all pairs."""
+    scores = np.asarray(model.predict(pairs, verbose=0), np.float64).reshape(-1)
+    batches = [pairs.indices(i) for i in range(len(pairs))]
+    left, right, similar = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    samples = np.stack([left, right], axis=1)
+    classes = np.asarray(pairs.classes, dtype=object)[pairs.labels]
+    return Measured(-scores if higher_is_similar else scores, similar, classes[samples], samples)
+
+
+def _fixed(pairs: BalancedPairSequence) -> BalancedPairSequence:
+    """The same pairs for every epoch: `predict` must not move on to others than those whose classes are looked up."""
+    pairs = copy.copy(pairs)
+    pairs.redraw = False
+    pairs.set_epoch(0)
+    return pairs
+
+
+def _validation_pairs(data: Any) -> BalancedPairSequence:
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise TypeError(
+            f"`validation_data` must be (x, y) with class labels, or a `BalancedPairSequence`. Received: {short(data)}"
+        )
+    x, y = data
+    n_classes = len(np.unique(np.asarray(y)))
+    n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
+    batch_size = min(n_pairs, 256)
+    return BalancedPairSequence(
+        x, y, batch_size, steps_per_epoch=-(-n_pairs // batch_size), class_sampling="balanced", redraw=False, seed=0
+    )
+
+
+def losses_of(model: keras.Model) -> list[Any]:
+    """The losses a model is compiled with, one by one."""
+    given = getattr(model, "loss", None)
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def higher_is_similar(model: keras.Model) -> bool:
+    """Whether the model's output grows with similarity, as its losses tell."""
+    known = {loss.higher_is_similar for loss in losses_of(model) if hasattr(loss, "higher_is_similar")}
+    if len(known) != 1:
+        raise ValueError(
+            "Whether a high output means similar or different cannot be told from the model's loss: pass "
+            "`higher_is_similar` (True for probabilities and similarities, False for distances)."
+        )
+    return known.pop()
+
+
+def short(value: Any) -> str:
+    """`repr`, cut off if it is long."""
+    text = repr(value)
+    return text if len(text) <= 300 else text[:297] + "..."

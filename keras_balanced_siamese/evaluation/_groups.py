@@ -1,0 +1,37 @@
+"""Training samples of each class -> the head, the medium classes and the tail."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from keras_balanced_siamese._labels import encode_labels
+from keras_balanced_siamese._typing import Label
+
+
+def check_class_counts(class_counts: Any) -> dict[Label, int]:
+    """Training samples of each class, from a mapping or from the labels themselves; empty for `None`."""
+    if class_counts is None:
+        return {}
+    if not isinstance(class_counts, Mapping):
+        labels = encode_labels(class_counts, "class_counts")
+        return dict(zip(labels.classes, labels.counts.tolist(), strict=True))
+    wrong = {
+        label: n for label, n in class_counts.items() if not (isinstance(n, Real) and 0 <= float(n) < float("inf"))
+    }
+    if wrong or not class_counts:
+        raise ValueError(
+            "`class_counts` must be the training labels, or a mapping of class to its number of training samples. "
+            f"Received: {str(wrong or class_counts)[:200]}"
+        )
+    return {label: int(n) for label, n in class_counts.items()}
+
+
+def thirds(classes: list[Label], counts: dict[Label, int]) -> dict[str, list[int]]:
+    """Positions in `classes` of the most common, the middle and the rarest third; nothing if all are as common."""
+    known = [counts.get(label, 0) for label in classes]
+    if len(set(known)) < 2:
+        return {}
+    order = sorted(range(len(classes)), key=lambda k: -known[k])
+    n_tail, n_head = -(-len(order) // 3), max(1, len(order) // 3)
+    groups = {"head": order[:n_head], "medium": order[n_head:-n_tail], "tail": order[-n_tail:]}
+    return {name: sorted(places) for name, places in groups.items() if places}

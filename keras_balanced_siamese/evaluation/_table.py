@@ -1,0 +1,115 @@
+"""A report as text."""
+
+import math
+from typing import Any
+
+SHOWN_CLASSES = 30
+TITLES = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "eer": "equal error rate",
+    "false_reject_rate": "false reject rate",
+    "false_accept_rate": "false accept rate",
+    "balanced_accuracy": "balanced accuracy",
+    "mcc": "Matthews correlation",
+    "r_precision": "R-precision",
+    "map@r": "MAP@R",
+}
+AT_THRESHOLD = ("false_reject_rate", "false_accept_rate", "balanced_accuracy", "mcc")
+
+
+def table(report: Any) -> str:
+    """The figures of a `PairReport`, then its classes."""
+    blocks = ["\n".join(_head(report)), _figures(report)]
+    if report.calibration:
+        blocks.append(
+            f"Probabilities: expected calibration error {report.calibration['expected_calibration_error']:.4f}, "
+            f"Brier score {report.calibration['brier']:.4f}"
+        )
+    if report.per_class:
+        blocks.append(_classes(report))
+    return "\n\n".join(blocks)
+
+
+def _head(report: Any) -> list[str]:
+    classes = f" of {len(report.per_class):,} classes" if report.per_class else ""
+    lines = [f"{report.n_similar:,} similar and {report.n_different:,} different pairs{classes}"]
+    source = "given" if report.threshold_given else "where the error rates of these pairs are equal"
+    lines.append(f"Accepted up to the distance {report.threshold:.4g} ({source})")
+    if report.resampled:
+        lines.append(f"[{report.confidence:.0%} intervals]: other {report.resampled} of the same kind")
+    return lines
+
+
+def _figures(report: Any) -> str:
+    """One line a figure, one column for all pairs, the mean over classes and each group."""
+    columns = {"all pairs": (report.micro, report.intervals.get("micro", {}))}
+    if report.macro:
+        columns["mean of classes"] = (report.macro, report.intervals.get("macro", {}))
+    for name, figures in report.groups.items():
+        columns[f"{name} ({len(figures['classes'])})"] = (figures, report.intervals.get("groups", {}).get(name, {}))
+    rows = [["", *columns]]
+    for name, value in report.micro.items():
+        if name.startswith("achieved_far_") or name == "error":
+            continue
+        if name.startswith("tar_at_far_") and not math.isfinite(value):
+            rows.append([_title(report, name), f"not measurable with {report.n_different:,} different pairs"])
+        else:
+            rows.append([_title(report, name), *(_cell(figures, name, bounds) for figures, bounds in columns.values())])
+    return _aligned(rows)
+
+
+def _title(report: Any, name: str) -> str:
+    if name.startswith("tar_at_far_"):
+        far = name[len("tar_at_far_") :]
+        achieved = report.micro[f"achieved_far_{far}"]
+        same = not math.isfinite(achieved) or f"{achieved:.3g}" == f"{float(far):.3g}"
+        return f"TAR at FAR {far}" + ("" if same else f" ({achieved:.3g})")
+    if name.startswith("min_dcf_"):
+        return f"min DCF ({', '.join(name[len('min_dcf_') :].split('_'))})"
+    return TITLES.get(name, name)
+
+
+def _cell(figures: dict[str, float], name: str, bounds: dict[str, tuple[float, float]]) -> str:
+    value = figures.get(name, math.nan)
+    low, high = bounds.get(name, (math.nan, math.nan))
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.4f}" + (f" [{low:.3f}, {high:.3f}]" if math.isfinite(low) else "")
+
+
+def _classes(report: Any) -> str:
+    """One line a class, those with the largest errors first if there are too many."""
+    bounds = report.intervals.get("per_class", {})
+    worst = sorted(report.per_class, key=lambda label: -_or_zero(report.per_class[label]["error"]))
+    shown = list(report.per_class) if len(worst) <= SHOWN_CLASSES else worst[:SHOWN_CLASSES]
+    trained = report.class_counts
+    tail = set(report.groups.get("tail", {}).get("classes", ()))
+    header = ["class", "error", "EER", "ROC AUC", "false rejects", "false accepts", "similar", "different"]
+    rows = [header + (["trained on"] if trained else [])]
+    for label in shown:
+        row = report.per_class[label]
+        cells = [f"{label}{' *' if label in tail else ''}", _cell(row, "error", bounds.get(label, {}))]
+        cells += [_cell(row, name, {}) for name in ("eer", "roc_auc", "false_reject_rate", "false_accept_rate")]
+        cells += [f"{row['n_similar']:,}", f"{row['n_different']:,}"]
+        rows.append(cells + ([f"{trained[label]:,}"] if trained else []))
+    notes = [f"... and {len(worst) - len(shown):,} with smaller errors"] if len(worst) > len(shown) else []
+    notes += ["* tail"] if tail else []
+    return "\n".join([_aligned(rows), *notes])
+
+
+def _or_zero(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Columns of equal width; a row that is shorter than the first one ends in free text."""
+    full = [row for row in rows if len(row) == len(rows[0])]
+    widths = [max(len(row[k]) for row in full) for k in range(len(rows[0]))]
+    widths[0] = max(len(row[0]) for row in rows)
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) if row in full else cell for cell, width in zip(row[1:], widths[1:], strict=False)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

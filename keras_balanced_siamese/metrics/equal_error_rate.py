@@ -1,0 +1,91 @@
+"""Equal error rate, from histograms."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_balanced_siamese._backend import PACKAGE, register
+from keras_balanced_siamese._typing import Label, Tensor
+from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
+from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, shares, sum_until
+from keras_balanced_siamese.metrics._score_bins import ScoreBins
+
+
+def equal_error_rate(similar: Tensor, different: Tensor) -> Tensor:
+    """The false accept rate where it is equal to the false reject rate, which is where FAR + TAR = 1."""
+    tar_steps, far_steps = shares(similar), shares(different)
+    eer = sum_until(far_steps, tar_steps + far_steps, 1.0)
+    return where_measured(both_kinds(similar, different), eer)
+
+
+@register(package=PACKAGE)
+class EqualErrorRate(PairHistogram):
+    """Equal error rate: the error at the threshold where as many different pairs are accepted as similar ones rejected.
+
+    ```
+    EER = FAR(t) = FRR(t)
+    ```
+
+    0 is perfect, 0.5 is chance, 1 is all wrong. The value is that of all pairs since the last reset. Scores are counted
+    in fine bins, inside which the curve is taken as straight, as `evaluate_pairs` does between two measured distances.
+    The exact value lies in the same bin, so between the rates before and after it:
+
+    ```
+    max(FAR before, FRR after) <= exact <= min(FAR after, FRR before)
+    ```
+
+    `error_bound()` is the distance of the value to the farther end.
+
+    Args:
+        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
+        similar_label: The value of `y_true` that means "same class", 1 or 0.
+        classes: Class labels, for a value of each class: see `VerificationAUC`.
+        resolution: Bins in an octave of scores: see `VerificationAUC`.
+        name: Name of the metric.
+        dtype: Type of the value; the state is always float32.
+
+    Call arguments:
+        - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
+
+    Returns:
+        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no similar or no different pair yet.
+
+    Raises:
+        ValueError: For an argument or a shape that does not fit.
+
+    Examples:
+        >>> metric = EqualErrorRate()
+        >>> metric.update_state([1, 1, 1], [0.1, 0.2, 0.9])
+        >>> metric.update_state([0, 0, 0], [0.3, 0.8, 1.0])
+        >>> round(float(metric.result()), 4)
+        0.3333
+    """
+
+    def __init__(
+        self,
+        *,
+        higher_is_similar: bool = False,
+        similar_label: int = 1,
+        classes: Sequence[Label] | None = None,
+        resolution: int = 512,
+        name: str = "equal_error_rate",
+        dtype: Any = None,
+    ):
+        super().__init__(ScoreBins(resolution), higher_is_similar, similar_label, classes, name, dtype)
+        self.resolution = int(resolution)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "resolution": self.resolution}
+
+    def _values(self, similar: Tensor, different: Tensor) -> Tensor:
+        return equal_error_rate(similar, different)
+
+    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
+        tar, far = corners(similar, different)
+        after = int(np.argmax(far + tar > 1.0))
+        share = (far[after] + tar[after] - 1.0) / (far[after] + tar[after] - far[after - 1] - tar[after - 1])
+        value = far[after] - share * (far[after] - far[after - 1])
+        low = max(far[after - 1], 1.0 - tar[after])
+        high = min(far[after], 1.0 - tar[after - 1])
+        return max(value - low, high - value)

@@ -1,0 +1,10 @@
+"""A report, embeddings or pairs of images -> pictures. Needs matplotlib, and imports it where a picture is drawn."""
+
+from keras_balanced_siamese.plots._det import plot_det as plot_det
+from keras_balanced_siamese.plots._distances import plot_distances as plot_distances
+from keras_balanced_siamese.plots._embeddings import plot_embeddings as plot_embeddings
+from keras_balanced_siamese.plots._per_class import plot_per_class as plot_per_class
+from keras_balanced_siamese.plots._reliability import plot_reliability as plot_reliability
+from keras_balanced_siamese.plots._report import plot_report as plot_report
+from keras_balanced_siamese.plots._roc import plot_roc as plot_roc
+from keras_balanced_siamese.plots._worst_pairs import plot_worst_pairs as plot_worst_pairs

@@ -1,0 +1,118 @@
+"""A report -> false rejects over false accepts on normal deviate axes."""
+
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_balanced_siamese.evaluation import PairReport
+from keras_balanced_siamese.plots._axes import axes
+from keras_balanced_siamese.plots._palette import GREY
+from keras_balanced_siamese.plots._reports import named_reports
+from keras_balanced_siamese.plots._text import heading
+from keras_balanced_siamese.plots._tradeoff import draw_tradeoffs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# rates that may be ticks, those that matter most first
+TICKS = (
+    0.01,
+    0.1,
+    0.001,
+    0.4,
+    0.0001,
+    0.00001,
+    0.000001,
+    0.9,
+    0.6,
+    0.99,
+    0.2,
+    0.05,
+    0.02,
+    0.005,
+    0.002,
+    0.8,
+    0.95,
+    0.98,
+)
+TOP = 0.99  # larger rates are drawn here
+MARGIN = 0.08  # standard deviations around the curve
+
+
+def plot_det(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = None) -> "Axes":
+    """Draw the false reject rate over the false accept rate: the detection error trade-off.
+
+    Both axes are normal deviates (probits), on which normally distributed distances make a straight line and small
+    rates get room. The diagonal holds the equal error rates. A rate of 0 has no place on such an axis and is drawn at
+    its edge.
+
+    Args:
+        report: From `evaluate_pairs`, or a mapping of names to several reports to compare.
+        ax: Axes to draw on; `None` makes a figure.
+
+    Returns:
+        The axes. Its coordinates are `statistics.NormalDist().inv_cdf(rate)`.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+
+    Examples:
+        >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
+        >>> [tick.get_text() for tick in plot_det(report).get_xticklabels()]
+        ['1', '10', '40', '90', '99']
+
+    References:
+        Martin, Doddington et al., "The DET Curve in Assessment of Detection Task Performance", Eurospeech 1997.
+    """
+    reports = named_reports(report)
+    ax = axes(ax, (5.4, 5.4 + 0.2 * len(reports)))
+    high = 0.6 if max(map(_highest_mark, reports.values())) <= 0.5 else TOP
+    lows = [_low_end(reports, *names, high) for names in (("far", "frr"), ("frr", "far"))]
+
+    def place(far: np.ndarray, frr: np.ndarray) -> list[np.ndarray]:
+        return [probit(np.clip(rates, low, TOP)) for rates, low in zip((far, frr), lows, strict=True)]
+
+    handles, labels = draw_tradeoffs(ax, reports, place)
+    ends = probit(np.array([min(lows), high]))
+    ax.plot(ends, ends, color=GREY, linestyle=":", lw=1.5, zorder=0)
+    for axis, low in zip((ax.xaxis, ax.yaxis), lows, strict=True):
+        ticks = _spread_ticks(low, high)
+        axis.set_ticks(probit(ticks), [f"{100 * tick:g}" for tick in ticks])
+    ends = probit(np.array([*lows, high])) + MARGIN * np.array([-1, -1, 1])
+    ax.set_xlim(float(ends[0]), float(ends[2]))
+    ax.set_ylim(float(ends[1]), float(ends[2]))
+    ax.set(xlabel="false accept rate (%)", ylabel="false reject rate (%)")
+    ax.grid(alpha=0.3)
+    heading(ax, "DET", handles, labels, columns=1 if len(reports) > 1 else 2)
+    return ax
+
+
+def probit(rate: np.ndarray | float) -> np.ndarray:
+    """The normal deviate of rates strictly between 0 and 1."""
+    return np.vectorize(NormalDist().inv_cdf, otypes=[float])(rate)
+
+
+def _highest_mark(report: PairReport) -> float:
+    """The largest rate that the picture must hold: twice the equal error rate, or that at a given threshold."""
+    at_threshold = max(report.micro["false_accept_rate"], report.micro["false_reject_rate"])
+    return max(2 * report.eer, at_threshold if report.threshold_given else 0.0)
+
+
+def _low_end(reports: Mapping[str, PairReport], name: str, other: str, high: float) -> float:
+    """The largest tick below all rates above 0 where the other rate is in the picture."""
+    curves = (one.curve for one in reports.values())
+    rates = [rate for c in curves for rate, rival in zip(c[name], c[other], strict=True) if rate > 0 and rival <= high]
+    bound = max(min(rates, default=1.0), 2e-6)
+    return max(tick for tick in TICKS if tick < bound and tick <= (0.2 if high < TOP else 1 - TOP + 1e-9))
+
+
+def _spread_ticks(low: float, high: float) -> np.ndarray:
+    """Ticks from `low` to `high` at a distance that leaves room for their labels."""
+    chosen = [low, high]
+    room = (probit(high) - probit(low)) / 9
+    for tick in TICKS:
+        if low < tick < high and all(abs(probit(tick) - probit(other)) >= room for other in chosen):
+            chosen.append(tick)
+    return np.array(sorted(chosen))

@@ -1,0 +1,81 @@
+"""A report -> how the distances of similar and of different pairs are spread."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_balanced_siamese.evaluation import PairReport
+from keras_balanced_siamese.plots._axes import axes, ink
+from keras_balanced_siamese.plots._palette import DIFFERENT, SIMILAR
+from keras_balanced_siamese.plots._reports import one_report
+from keras_balanced_siamese.plots._text import heading, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_distances(report: PairReport, ax: "Axes | None" = None) -> "Axes":
+    """Draw the distances of similar and different pairs, the threshold, and the errors on its wrong sides.
+
+    Each histogram shows shares of its own kind of pairs, so a rare kind is not flattened by the other one. Hatched
+    are the similar pairs above the threshold (false rejects) and the different pairs below it (false accepts). Infinite
+    distances have no place in the picture; the label of the axis says how many there are.
+
+    Args:
+        report: From `evaluate_pairs`.
+        ax: Axes to draw on; `None` makes a figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+
+    Examples:
+        >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
+        >>> plot_distances(report).get_xlabel()
+        'distance'
+    """
+    report = one_report(report)
+    ax = axes(ax)
+    handles, labels = [], []
+    kinds = (
+        ("similar", report.n_similar, SIMILAR, "false rejects", "false_reject_rate"),
+        ("different", report.n_different, DIFFERENT, "false accepts", "false_accept_rate"),
+    )
+    for name, n, colour, error, rate in kinds:
+        if report.histogram:
+            edges, share = np.array(report.histogram["edges"]), np.array(report.histogram[name])
+            handles.append(ax.stairs(share, edges, fill=True, facecolor=colour, alpha=0.45))
+            ax.stairs(share, edges, color=colour, linewidth=1.5)
+            labels.append(f"{name}: {n:,} pairs")
+            edges, share = _wrong_side(edges, share, report.threshold, above=name == "similar")
+            handles.append(ax.stairs(share, edges, fill=True, facecolor="none", edgecolor=colour, hatch="/////", lw=0))
+            labels.append(f"{error}: {percent(report.micro[rate])}")
+    if math.isfinite(report.threshold):
+        handles.append(ax.axvline(report.threshold, color=ink(), linestyle="--", linewidth=1.5))
+        labels.append(f"threshold {report.threshold:.4g}" + ("" if report.threshold_given else " (equal error rate)"))
+    if not report.histogram:
+        ax.text(0.5, 0.5, "no finite distance", transform=ax.transAxes, ha="center", va="center")
+    ax.set(xlabel=_x_label(report), ylabel="share of the pairs of its kind")
+    ax.set_ylim(bottom=0)
+    order = [0, 2, 4, 1, 3] if len(handles) == 5 else range(len(handles))  # down the first column, then the second
+    heading(ax, "Distances", [handles[k] for k in order], [labels[k] for k in order])
+    return ax
+
+
+def _wrong_side(
+    edges: np.ndarray, share: np.ndarray, threshold: float, *, above: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the bins above the threshold, or below it."""
+    threshold = np.clip(threshold, edges[0], edges[-1])
+    cut = np.maximum(edges, threshold) if above else np.minimum(edges, threshold)
+    return cut, np.where(np.diff(cut) > 0, share, 0.0)
+
+
+def _x_label(report: PairReport) -> str:
+    """Says how many pairs lie at infinity, outside the picture."""
+    lost = {name: 1 - sum(report.histogram.get(name, [])) for name in ("similar", "different")}
+    parts = [f"{percent(share)} of the {name}" for name, share in lost.items() if share > 1e-9]
+    return "distance" + ("\n(infinite: " + ",\n".join(parts) + " pairs)" if parts else "")

@@ -1,0 +1,129 @@
+"""Embeddings and labels -> a map."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._labels import Labels, encode_labels
+from keras_balanced_siamese._typing import ArrayLike, Label
+from keras_balanced_siamese.evaluation import check_class_counts
+from keras_balanced_siamese.evaluation._groups import thirds
+from keras_balanced_siamese.plots._axes import axes, ink
+from keras_balanced_siamese.plots._palette import GREY, colour, marker
+from keras_balanced_siamese.plots._projection import project
+from keras_balanced_siamese.plots._text import legend, short_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROWS = 22  # of one column of the legend
+
+
+def plot_embeddings(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    method: str | Callable[[np.ndarray], ArrayLike] = "pca",
+    class_counts: Mapping[Label, int] | ArrayLike | None = None,
+    highlight: Sequence[Label] | None = None,
+    max_classes: int = 20,
+    ax: "Axes | None" = None,
+    seed: int = 0,
+) -> "Axes":
+    """Draw embeddings as a map, with the rare classes on top.
+
+    Classes differ in colour and in marker. The rarest third has larger points and a star behind its names. Of more than
+    `max_classes` classes the rarest are told apart, and the others are grey.
+
+    A map of two dimensions shows neighbourhoods, no error rates: two classes that overlap here may be far apart in the
+    other dimensions.
+
+    Args:
+        embeddings: `(n, dim)`, finite.
+        labels: `(n,)` class labels.
+        method: `"pca"`: the two directions of the largest variance, always with the same signs. `"umap"`, if umap-learn
+            is installed. Or any callable from `(n, dim)` to `(n, 2)`, such as `sklearn.manifold.TSNE().fit_transform`.
+        class_counts: Training samples of each class, as a mapping or as the training labels; `None` counts `labels`.
+        highlight: Labels of the classes to tell apart instead of the rarest ones.
+        max_classes: Most classes to tell apart. More than 42 share colour and marker with others.
+        ax: Axes to draw on; `None` makes a figure. The legend stands to its right: make your own figures with
+            `layout="constrained"`.
+        seed: For `"umap"`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib, or umap-learn for `"umap"`, is missing.
+        ValueError: If the shapes do not fit, an embedding is not finite, or `highlight` has an unknown class.
+
+    Examples:
+        >>> x = np.array([[0.0, 0.0, 0.0], [0.0, 3.0, 4.0], [0.0, 6.0, 8.0]])
+        >>> plot_embeddings(x, ["a", "b", "b"]).get_xlabel()
+        'principal component 1 (100 % of the variance)'
+    """
+    encoded = encode_labels(labels)
+    x = _check(embeddings, len(encoded.codes))
+    counts = check_class_counts(class_counts) or dict(zip(encoded.classes, encoded.counts.tolist(), strict=True))
+    rare = set(thirds(encoded.classes, counts).get("tail", ()))
+    shown = _choose(encoded, counts, highlight, whole("max_classes", max_classes, 1))
+    points, names = project(x, method, whole("seed", seed, 0))
+    ax = axes(ax, (7.6, 5.4))
+    size = float(np.clip(20000 / len(x), 10, 36))
+    handles = []
+    others = ~np.isin(encoded.codes, shown)
+    texts = short_names(encoded.classes[code] for code in shown)
+    for k, code in enumerate(shown):
+        mine, is_rare = encoded.codes == code, code in rare
+        style = {"s": size * (2.5 if is_rare else 1.0), "marker": marker(k), "color": colour(k), "zorder": 3 + is_rare}
+        edge = {"edgecolors": ink(), "linewidths": 0.5} if is_rare else {"linewidths": 0, "alpha": 0.8}
+        handles.append(ax.scatter(*points[mine].T, **style, **edge))
+        texts[k] += f"{' *' if is_rare else ''}  ({counts.get(encoded.classes[code], 0):,})"
+    if others.any():
+        handles.append(ax.scatter(*points[others].T, s=size / 2, color=GREY, alpha=0.4, linewidths=0, zorder=1))
+        texts.append(f"{len(encoded.classes) - len(shown):,} other classes")
+    ax.set(xlabel=names[0], ylabel=names[1], title="Embeddings")
+    ax.set_aspect("equal", adjustable="datalim")
+    made = legend(
+        ax,
+        handles,
+        texts,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+        frameon=False,
+        ncols=math.ceil(len(texts) / ROWS),
+        title="class (samples)" + ("\n* rarest third" if rare else ""),
+        alignment="left",
+    )
+    for handle in made.legend_handles:
+        handle.set_sizes([36])
+        handle.set_alpha(1)
+    return ax
+
+
+def _check(embeddings: ArrayLike, n: int) -> np.ndarray:
+    x = np.asarray(embeddings, np.float64)
+    if x.ndim != 2 or len(x) != n or x.shape[1] == 0:
+        raise ValueError(
+            "`embeddings` must have the shape (n, dim), one row for each label. "
+            f"Received: embeddings of shape {x.shape} and {n} labels"
+        )
+    if not np.isfinite(x).all():
+        raise ValueError(f"`embeddings` must be finite. Received: {int((~np.isfinite(x)).sum())} values that are not")
+    return x
+
+
+def _choose(encoded: Labels, counts: dict[Label, int], highlight: Any, max_classes: int) -> list[int]:
+    """Codes of the classes to tell apart, the most common first."""
+    if highlight is not None:
+        chosen = list(highlight)
+        unknown = [label for label in chosen if label not in encoded.classes]
+        if unknown:
+            raise ValueError(f"`highlight` must hold labels that are in `labels`. Received: {unknown[:5]}")
+        return [encoded.classes.index(label) for label in chosen]
+    order = sorted(range(len(encoded.classes)), key=lambda code: -counts.get(encoded.classes[code], 0))
+    return order[-max_classes:]

@@ -1,0 +1,58 @@
+"""A report of calibrated pairs -> how often what a probability says comes true."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_balanced_siamese.evaluation import PairReport
+from keras_balanced_siamese.plots._axes import axes
+from keras_balanced_siamese.plots._palette import BLUE, GREY, RED
+from keras_balanced_siamese.plots._reports import one_report
+from keras_balanced_siamese.plots._text import heading
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_reliability(report: PairReport, ax: "Axes | None" = None) -> "Axes":
+    """Draw the share of similar pairs over the probability that was predicted for them.
+
+    On the diagonal probabilities can be taken at their word; below it they promise too much. Each point is one bin of
+    the report; its area is the share of the pairs in it.
+
+    Args:
+        report: From `evaluate_pairs` with the layer from `calibrate` as the threshold.
+        ax: Axes to draw on; `None` makes a figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+        ValueError: If the report holds no calibration.
+
+    Examples:
+        >>> layer = calibrate([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
+        >>> report = evaluate_pairs([0.2, 0.4, 0.5, 0.9], [1, 1, 0, 0], threshold=layer)
+        >>> plot_reliability(report).get_xlabel()
+        'predicted probability'
+    """
+    calibration = one_report(report).calibration
+    if not calibration:
+        raise ValueError(
+            "The report holds no calibration: pass `threshold=layer` to `evaluate_pairs`, with the layer that "
+            f"`calibrate` returned. Received: a report with the threshold {report.threshold:.4g}"
+        )
+    ax = axes(ax, (5.4, 5.4))
+    bins = calibration["bins"]
+    predicted, observed, weight = (np.array(bins[name]) for name in ("probability", "similar", "weight"))
+    diagonal = ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", lw=1.5, zorder=0)
+    gap = ax.vlines(predicted, np.minimum(predicted, observed), np.maximum(predicted, observed), color=RED, lw=1.5)
+    ax.plot(predicted, observed, color=BLUE, lw=1.5)
+    points = ax.scatter(predicted, observed, s=600 * weight, color=BLUE, zorder=3, clip_on=False)
+    ax.set(xlabel="predicted probability", ylabel="share of similar pairs", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    ax.grid(alpha=0.3)
+    names = ["as predicted", f"{len(weight)} bins of {sum(bins['count']):,} pairs", "gap between them"]
+    title = f"Calibration error {calibration['expected_calibration_error']:.3f}, Brier {calibration['brier']:.3f}"
+    heading(ax, title, [*diagonal, points, gap], names)
+    return ax

@@ -1,0 +1,142 @@
+"""Images and distances -> the pairs that a model gets most wrong."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._typing import ArrayLike
+from keras_balanced_siamese.plots._axes import pyplot
+from keras_balanced_siamese.plots._images import as_image, on_one_scale
+from keras_balanced_siamese.plots._palette import GREY, RED
+from keras_balanced_siamese.plots._text import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 4  # pairs in a row
+GAP = 0.06  # between the two images, in heights
+
+
+class Pairs(NamedTuple):
+    """What is known of each pair."""
+
+    sides: np.ndarray  # (n, 2) positions in the images
+    distance: np.ndarray  # (n,)
+    similar: np.ndarray  # (n,) bool
+    classes: np.ndarray | None  # (n, 2)
+
+
+def plot_worst_pairs(
+    images: Sequence[Any] | ArrayLike,
+    pairs: ArrayLike,
+    distances: ArrayLike,
+    similar: ArrayLike,
+    *,
+    n: int = 8,
+    threshold: float | None = None,
+    classes: ArrayLike | None = None,
+) -> "Figure":
+    """Show the similar pairs with the largest and the different pairs with the smallest distances.
+
+    Worth a look before anything is tuned: among them are wrong labels, broken images and classes that no one can tell
+    apart.
+
+    Args:
+        images: Anything that gives an image for an integer: `(h, w)`, `(h, w, 1)` or `(h, w, 3)`, bytes or floats. Only
+            the images that are shown are read.
+        pairs: `(m, 2)` positions in `images` of the left and the right side.
+        distances: `(m,)` or `(m, 1)`.
+        similar: `(m,)` or `(m, 1)`: 1 for pairs of one class, 0 for the others.
+        n: Pairs of each kind to show.
+        threshold: Distance up to which a pair is accepted: wrong decisions are then marked.
+        classes: `(m, 2)` class labels to write above the images.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+        TypeError: If an image is not an array of numbers.
+        ValueError: If the shapes do not fit, or something is not an image.
+
+    Examples:
+        >>> images = np.zeros((4, 8, 8))
+        >>> figure = plot_worst_pairs(images, [[0, 1], [2, 3], [0, 2]], [0.9, 0.2, 0.4], [1, 1, 0], threshold=0.5)
+        >>> [ax.get_title() for ax in figure.axes]
+        ['0.9 (wrong)', '0.2', '0.4 (wrong)']
+    """
+    n = whole("n", n, 1)
+    checked = _check(images, pairs, distances, similar, classes)
+    largest = np.argsort(-checked.distance, kind="stable")
+    smallest = np.argsort(checked.distance, kind="stable")
+    blocks = {
+        "Similar pairs with the largest distances": largest[checked.similar[largest]][:n],
+        "Different pairs with the smallest distances": smallest[~checked.similar[smallest]][:n],
+    }
+    used = np.unique(checked.sides[np.concatenate([*blocks.values()])]).tolist()
+    scaled = on_one_scale([as_image(images[position], position) for position in used])
+    shown = dict(zip(used, scaled, strict=True))
+    rows = [-(-len(chosen) // COLUMNS) for chosen in blocks.values()]
+    figure = pyplot().figure(figsize=(9.6, 1.0 + 1.6 * sum(rows)), layout="constrained")
+    parts = figure.subfigures(2, 1, height_ratios=[0.35 + count for count in rows])
+    for part, title, chosen, count in zip(parts, blocks, blocks.values(), rows, strict=True):
+        part.suptitle(title if len(chosen) else f"{title}: there are none", fontweight="bold")
+        grid = part.add_gridspec(max(count, 1), COLUMNS)
+        for k, pair in enumerate(chosen):
+            wrong = threshold is not None and (checked.distance[pair] <= threshold) != checked.similar[pair]
+            ax = part.add_subplot(grid[divmod(k, COLUMNS)])
+            _draw(ax, *(shown[side] for side in checked.sides[pair].tolist()), colour=RED if wrong else GREY)
+            ax.set_title(_caption(checked, pair, wrong), fontsize="small", parse_math=False)
+    return figure
+
+
+def _draw(ax: "Axes", left: np.ndarray, right: np.ndarray, colour: str) -> None:
+    """Two images side by side, equally high, in a frame."""
+    widths = [image.shape[1] / image.shape[0] for image in (left, right)]
+    starts = [0.0, widths[0] + GAP]
+    for image, start, width in zip((left, right), starts, widths, strict=True):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(start, start + width, 0.0, 1.0))
+    ax.set(xlim=(0.0, starts[1] + widths[1]), ylim=(0.0, 1.0), xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(color=colour, linewidth=2)
+
+
+def _caption(pairs: Pairs, pair: int, wrong: bool) -> str:
+    """The distance of a pair, whether it is decided wrongly, and its classes."""
+    text = f"{pairs.distance[pair]:.3g}{' (wrong)' if wrong else ''}"
+    if pairs.classes is None:
+        return text
+    left, right = (short(label, 16) for label in pairs.classes[pair])
+    return f"{text}\n{left if pairs.similar[pair] else f'{left} | {right}'}"
+
+
+def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) -> Pairs:
+    sides = np.asarray(pairs)
+    if sides.ndim != 2 or sides.shape[1] != 2 or sides.dtype.kind not in "iu" or not len(sides):
+        raise ValueError(
+            "`pairs` must hold the positions of the left and the right image, whole numbers of shape (m, 2). "
+            f"Received: pairs of shape {sides.shape} and type {sides.dtype}"
+        )
+    if sides.min() < 0 or sides.max() >= len(images):
+        raise ValueError(
+            f"`pairs` must hold positions from 0 to {len(images) - 1}, as there are {len(images)} images. "
+            f"Received: {int(sides.min())} to {int(sides.max())}"
+        )
+    distance, truth = np.asarray(distances, np.float64).reshape(-1), np.asarray(similar).reshape(-1)
+    if not len(distance) == len(truth) == len(sides):
+        raise ValueError(
+            "`pairs`, `distances` and `similar` must have the same length. "
+            f"Received: {len(sides)}, {len(distance)}, {len(truth)}"
+        )
+    if np.isnan(distance).any() or not np.isin(truth, (0, 1)).all():
+        raise ValueError("`distances` must not be NaN, and `similar` must hold 0 and 1 only. Received: others")
+    names = None if classes is None else np.asarray(classes)
+    if names is not None and names.shape != sides.shape:
+        raise ValueError(
+            "`classes` must hold the class on each side of each pair, shape (m, 2): `labels[pairs]`. "
+            f"Received: shape {names.shape} for {len(sides)} pairs"
+        )
+    return Pairs(sides, distance, truth.astype(bool), names)

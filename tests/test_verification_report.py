@@ -1,0 +1,144 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from toy import COUNTS, WAYS_TO_COMPILE, clusters, compiled, linear_encoder
+
+import keras_balanced_siamese as kbs
+
+
+def fit(report, epochs=2, model=None, callbacks=(), **kwargs):
+    x, y = clusters()
+    model = model or compiled(**kwargs)
+    pairs = kbs.BalancedPairSequence(x, y, seed=0)
+    history = model.fit(pairs, epochs=epochs, verbose=0, shuffle=False, callbacks=[report, *callbacks])
+    return model, history.history
+
+
+@pytest.mark.parametrize("how", [{}, *WAYS_TO_COMPILE], ids=str)
+def test_logs_are_the_report_of_the_trained_model(how):
+    x, y = clusters(seed=1)
+    report = kbs.VerificationReport((x, y), class_counts=COUNTS)
+    model, history = fit(report, **how)
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=256, steps_per_epoch=3, redraw=False, seed=0)
+    left, right, similar = (np.concatenate(part) for part in zip(*map(pairs.indices, range(3)), strict=True))
+    distances = model.predict((x[left], x[right]), verbose=0)
+    expected = kbs.evaluate_pairs(distances, similar, classes=y[np.stack([left, right], 1)], class_counts=COUNTS)
+    assert report.report_.micro == pytest.approx(expected.micro, rel=1e-4, nan_ok=True)
+    assert history["val_eer"][-1] == pytest.approx(expected.eer, rel=1e-4)
+    assert history["val_macro_error"][-1] == pytest.approx(expected.macro["error"], rel=1e-4)
+    for group in ("head", "medium", "tail"):
+        assert history[f"val_{group}_eer"][-1] == pytest.approx(expected.groups[group]["eer"], rel=1e-4)
+    worst = max(row["error"] for row in expected.per_class.values())
+    assert history["val_worst_error"][-1] == pytest.approx(worst, rel=1e-4)
+    assert all(len(values) == 2 for values in history.values())
+    assert "val_tar_at_far_0.0001" not in history  # 384 different pairs cannot tell
+
+
+def test_reports_every_so_many_epochs():
+    report = kbs.VerificationReport(clusters(), every=2)
+    _, history = fit(report, epochs=5)
+    assert [row["epoch"] for row in report.history_] == [1, 3]
+    assert history["val_eer"] == [row["val_eer"] for row in report.history_]
+    assert len(history["loss"]) == 5
+
+
+def test_callbacks_after_it_go_by_its_entries(tmp_path):
+    stop = keras.callbacks.EarlyStopping(monitor="val_tail_eer", mode="min", patience=1, min_delta=1.0)
+    best = keras.callbacks.ModelCheckpoint(
+        str(tmp_path / "best.keras"), monitor="val_tail_eer", mode="min", save_best_only=True
+    )
+    table = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
+    report = kbs.VerificationReport(clusters(), class_counts=COUNTS)
+    _, history = fit(report, epochs=9, callbacks=[stop, best, table])
+    assert len(history["loss"]) < 9
+    assert (tmp_path / "best.keras").exists()
+    assert "val_tail_eer" in (tmp_path / "log.csv").read_text().splitlines()[0].split(",")
+
+
+def test_probabilities_grow_with_similarity():
+    x, y = clusters()
+    model = kbs.siamese_model(linear_encoder(), probability=True)
+    model.compile("sgd", kbs.WeightedBinaryCrossentropy())
+    report = kbs.VerificationReport((x, y))
+    fit(report, epochs=1, model=model)
+    assert report.report_.eer < 0.5
+    assert report.report_.threshold < 0  # probabilities with a minus sign
+
+
+def test_a_sequence_of_pairs_stays_as_it_is():
+    x, y = clusters()
+    validation = kbs.BalancedPairSequence(x, y, batch_size=50, steps_per_epoch=2, class_sampling="natural", seed=5)
+    validation.set_epoch(3)
+    report = kbs.VerificationReport(validation)
+    fit(report)
+    assert report.report_.n_similar == report.report_.n_different == 50
+    assert validation.epoch == 3
+
+
+def test_a_line_of_json_for_each_report(tmp_path):
+    path = tmp_path / "new" / "reports.jsonl"
+    report = kbs.VerificationReport(clusters(), filepath=path, n_resamples=100)
+    for _ in range(2):  # the second training replaces the first one's lines
+        fit(report, epochs=2)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1]
+    assert lines[-1]["micro"]["eer"] == report.report_.eer
+    assert len(lines[-1]["intervals"]["micro"]["eer"]) == 2
+    fit(kbs.VerificationReport(clusters(), filepath=path, append=True), epochs=1)
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_images_for_tensorboard(tmp_path):
+    pytest.importorskip("matplotlib")
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+    report = kbs.VerificationReport(clusters(), log_dir=tmp_path)
+    fit(report, epochs=2)
+    (path,) = tmp_path.iterdir()
+    events = list(loader.RawEventFileLoader(str(path)).Load())
+    found = [event for event in events if b"\x89PNG" in event]
+    assert len(found) == 2
+    assert b"verification_report" in found[0]
+
+
+def test_prints_to_the_sink():
+    lines = []
+    fit(kbs.VerificationReport(clusters(), verbose=1, sink=lines.append), epochs=2)
+    assert [line.split(":")[0] for line in lines] == ["Epoch 1", "Epoch 2"]
+    assert "equal error rate" in lines[0]
+
+
+@pytest.mark.parametrize(("weights", "match"), [(np.nan, "is NaN for"), (0.0, "collapsed to one point")])
+def test_a_broken_model_warns_and_has_no_entries(weights, match):
+    model = compiled("mse")
+    model.set_weights([np.full_like(one, weights) for one in model.get_weights()])
+    report = kbs.VerificationReport(clusters(), higher_is_similar=False)
+    report.set_model(model)
+    logs = {}
+    with pytest.warns(UserWarning, match=match):
+        report.on_epoch_end(0, logs)
+    assert logs == {}
+    assert report.history_ == []
+
+
+def test_together_with_adaptive_weights_and_validation_of_fit():
+    x, y = clusters()
+    model, pairs = compiled(), kbs.BalancedPairSequence(x, y, seed=0)
+    adaptive = kbs.AdaptiveClassWeight(pairs, validation_data=(x, y))
+    report = kbs.VerificationReport((x, y))
+    test = kbs.BalancedPairSequence(x, y, seed=1, redraw=False)
+    history = model.fit(pairs, epochs=2, verbose=0, validation_data=test, callbacks=[adaptive, report]).history
+    assert {"val_loss", "val_eer", "class_error/rare"} <= set(history)
+
+
+def test_bad_input():
+    x, y = clusters()
+    with pytest.raises(TypeError, match=r"\(x, y\) with class labels"):
+        kbs.VerificationReport(x)
+    with pytest.raises(ValueError, match="every"):
+        kbs.VerificationReport((x, y), every=0)
+    with pytest.raises(ValueError, match="class_counts"):
+        kbs.VerificationReport((x, y), class_counts={"rare": -2})
+    with pytest.raises(ValueError, match="higher_is_similar"):
+        fit(kbs.VerificationReport((x, y)), loss="mse")
