@@ -80,7 +80,7 @@ def as_embeddings(embeddings: ArrayLike, name: str = "embeddings") -> np.ndarray
 def _as_array(embeddings: ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(embeddings)
-    except (TypeError, RuntimeError):  # a PyTorch tensor that has a gradient, say
+    except (TypeError, RuntimeError):  # a tensor that still has a gradient, say
         array = to_numpy(embeddings)
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 

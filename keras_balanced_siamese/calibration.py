@@ -71,7 +71,7 @@ def calibrate(
         >>> round(layer.threshold, 3)
         0.6
         >>> [round(float(p), 2) for p in np.asarray(layer(np.array([0.0, 0.6, 1.2])))]
-        [0.86, 0.5, 0.14]
+        [0.77, 0.5, 0.23]
 
     References:
         Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
@@ -92,7 +92,7 @@ def calibrate(
     slope, posterior_threshold = _fit_logistic(pairs.distance, pairs.similar, weight)
     points = curves(pairs.distance, pairs.similar, pairs.weight)
     n_similar, n_different = int(pairs.similar.sum()), int((~pairs.similar).sum())
-    share = float(weight[pairs.similar].sum())
+    share = float(weight[pairs.similar].sum()) if prior is None else float(prior)
     if operating_point == "posterior":
         threshold = posterior_threshold
     else:

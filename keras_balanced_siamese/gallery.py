@@ -60,6 +60,11 @@ class Gallery:
             some of them: for galleries of millions. They are built at the first search after a change, and after
             `load`; they are optional packages.
 
+    Attributes:
+        classes: The class labels, sorted.
+        counts: Number of items of each class, as a dict.
+        threshold: The one in force, or `None`.
+
     Raises:
         ValueError: If an embedding is NaN, infinite, or of length 0 under the cosine distance, the lengths differ, or
             `distance` or `index` is unknown.
@@ -67,7 +72,6 @@ class Gallery:
         ImportError: If the package of the index is missing.
 
     Examples:
-        >>> from keras_balanced_siamese.gallery import Gallery
         >>> gallery = Gallery([[0.0, 0.0], [0.0, 1.0], [5.0, 5.0]], ["ann", "ann", "bob"], threshold=1.5)
         >>> gallery
         Gallery(3 items of 2 classes, dim=2, distance='euclidean', threshold=1.5, index='exact')

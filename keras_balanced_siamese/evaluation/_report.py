@@ -44,7 +44,8 @@ class PairReport:
         eer_threshold: The distance at which the error rates of these pairs are equal.
         micro: Figures of all pairs together.
         macro: Means of the figures over the classes that have them.
-        per_class: Figures of each class: of its similar pairs, and of the different pairs with it on either side. Also `n_similar` and `n_different`, the number of them. Empty if no classes were given.
+        per_class: Figures of each class: of its similar pairs, and of the different pairs with it on either side; with
+            their numbers `n_similar` and `n_different`. Empty if no classes were given.
         groups: `"head"`, `"medium"`, `"tail"`: the most common to the rarest third of the classes by `class_counts`:
             `classes`, and the means of their figures. Empty without `class_counts`.
         intervals: `(low, high)` by figure under `"micro"` and `"macro"`, by group and figure under `"groups"`, by class
