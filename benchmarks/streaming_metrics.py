@@ -27,6 +27,7 @@ METRICS = {
 
 
 def sigmoid(logits):
+    """Probabilities in float32."""
     return 1 / (1 + np.exp(-logits.astype("float32")))
 
 
@@ -42,7 +43,7 @@ DISTRIBUTIONS = {
     "probabilities, logits 8 and 6 +- 3": lambda n, z: (-sigmoid(z(8, 3, n)), -sigmoid(z(6, 3, n))),
     "cosine, 0.8 and 0.2": lambda n, z: (-np.clip(z(0.8, 0.15, n), -1, 1), -z(0.2, 0.2, n)),
     "squared distances to 100": lambda n, z: (np.minimum(z(5, 2, n) ** 2, 100), np.minimum(z(7, 2, n) ** 2, 100)),
-    "constant": lambda n, z: (np.full(n, 0.7), np.full(n, 0.7)),
+    "constant": lambda n, _: (np.full(n, 0.7), np.full(n, 0.7)),
     "whole numbers": lambda n, z: (np.round(z(3, 2, n)), np.round(z(5, 2, n))),
 }
 
@@ -62,6 +63,7 @@ def exact_values(distance, similar):
 
 
 def print_errors(pairs, resolutions, seeds):
+    """A table for each resolution."""
     print(f"Largest error in {seeds} draws of {pairs:,} pairs, and the largest bound, in thousandths\n")
     similar = np.repeat([1, 0], pairs // 2)
     for resolution in resolutions:
@@ -83,14 +85,17 @@ def print_errors(pairs, resolutions, seeds):
 
 
 def tiny_model():
+    """One small layer, so that the metrics are what takes the time."""
     return kbs.siamese_model(keras.Sequential([keras.Input((16,)), keras.layers.Dense(8)]), probability=True)
 
 
 def first_column(labels, probability):
+    """The loss of labels that have the classes beside them."""
     return keras.losses.binary_crossentropy(labels[:, :1], probability)
 
 
 def print_times(batch, steps, rounds):
+    """A line for each choice of metrics."""
     backend = keras.backend.backend()
     print(f"Milliseconds a step of {batch} pairs, best of {rounds} epochs of {steps} steps, {backend}\n")
     rng = np.random.default_rng(0)

@@ -129,7 +129,8 @@ def tar_at_far(points: Curves, far: float) -> tuple[np.ndarray, np.ndarray, np.n
     known = points.measurable()
     within = np.add.reduceat((measured <= far * (1 + 1e-9)).astype(np.int64), points.starts)
     place[known] = (points.starts + within - 1)[known]
-    return tuple(np.where(known, values, np.nan) for values in (tar[place], measured[place], between(points, place)))
+    values = np.where(known, [tar[place], measured[place], between(points, place)], np.nan)
+    return values[0], values[1], values[2]
 
 
 def min_dcf(points: Curves, miss: float, false_accept: float, prior: float) -> np.ndarray:

@@ -289,6 +289,7 @@ def test_several_reports_are_told_apart_and_named_as_they_are(plot):
     assert texts[0].startswith("_first: ")
     assert texts[1].startswith("$b$: ")
     assert "EER 0 %" in texts[2]
+    assert not any(text.get_parse_math() for text in ax.get_legend().get_texts())
     curves = [line for line in ax.lines if len(line.get_xdata()) > 2 and line.get_zorder() > 0]
     assert len({(line.get_color(), line.get_linestyle()) for line in curves}) == 3
     assert len({line.get_linestyle() for line in curves}) == 3  # without colours too
@@ -338,7 +339,10 @@ def test_the_tail_is_marked_by_colour_star_and_band():
     bars = ax.containers[0].patches
     assert [to_hex(bar.get_facecolor()) == RARE for bar in bars] == [" *" in row for row in rows(ax)]
     bands = [patch for patch in ax.patches if patch not in bars]
-    assert [band.get_y() + band.get_height() / 2 for band in bands] == [4, 5]
+    spans = [np.ptp(ax.transData.inverted().transform(band.get_window_extent()), axis=0) for band in bands]
+    middles = [ax.transData.inverted().transform(band.get_window_extent()).mean(axis=0)[1] for band in bands]
+    assert middles == pytest.approx([4, 5])
+    assert [high for _, high in spans] == pytest.approx([1, 1])
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the most common on top
 
 
@@ -359,6 +363,12 @@ def test_of_many_classes_the_worst_are_shown_with_names_that_differ():
     worst = sorted((row["error"] for row in report.per_class.values()), reverse=True)[:7]
     assert sorted((bar.get_width() for bar in ax.containers[0].patches), reverse=True) == worst
     assert "33 better classes are not shown" in ax.get_xlabel()
+
+
+def test_long_names_that_differ_in_the_middle_are_shortened_less():
+    names = [f"a family of species {k} with a long last part" for k in range(3)]
+    shown = rows(plots.plot_per_class(full_report(3, names=names)))
+    assert len({row.split("  (")[0].removesuffix(" *") for row in shown}) == 3
 
 
 def test_a_figure_that_is_not_known_for_a_class_is_said_to_be_so():

@@ -1,5 +1,6 @@
 """A report on validation pairs after every so many epochs."""
 
+import importlib
 import io
 import json
 import math
@@ -16,7 +17,7 @@ from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.callbacks._validation import higher_is_similar, measure, open_validation
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
-from keras_balanced_siamese.plots import plot_report
+from keras_balanced_siamese.plots import plot_report, pyplot
 
 GROUPED = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
 
@@ -30,12 +31,12 @@ class VerificationReport(keras.callbacks.Callback):
     |---|---|
     | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0.01`, ... | of all pairs |
     | `macro_eer`, `macro_error`, `macro_roc_auc` | means over the classes |
-    | `head_eer`, `medium_eer`, `tail_eer`; also `error`, `roc_auc` | means over those classes, by `class_counts` |
+    | `head_eer`, `medium_eer`, `tail_eer`; also `error`, `roc_auc` | means over these classes |
     | `worst_error` | largest error of a class |
 
     so `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can go by them when they stand after
-    this callback in the list. The names are explained at `PairReport`. What cannot be measured has no entry; nor have the
-    epochs between two reports, as with `validation_freq` of `fit`.
+    this callback in the list. The names are explained at `PairReport`. What cannot be measured has no entry; nor have
+    the epochs between two reports, as with `validation_freq` of `fit`.
 
     Args:
         validation_data: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
@@ -183,12 +184,12 @@ def _problem(distances: np.ndarray) -> str | None:
 def _tensorboard() -> tuple[Any, Any, Any]:
     """What writes events, and the kinds of messages."""
     try:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        event = importlib.import_module("tensorboard.compat.proto.event_pb2").Event
+        summary = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
+        writer = importlib.import_module("tensorboard.summary.writer.event_file_writer").EventFileWriter
     except ImportError as error:
-        raise ImportError("`log_dir` needs tensorboard and matplotlib: pip install tensorboard matplotlib") from error
-    return EventFileWriter, Event, Summary
+        raise ImportError('`log_dir` needs: pip install "keras-balanced-siamese[tensorboard]"') from error
+    return writer, event, summary
 
 
 def _image_event(epoch: int, report: PairReport) -> Any:
@@ -196,6 +197,7 @@ def _image_event(epoch: int, report: PairReport) -> Any:
     buffer = io.BytesIO()
     figure = plot_report(report, title=f"Epoch {epoch + 1}")
     figure.savefig(buffer, format="png", dpi=100)
+    pyplot().close(figure)
     width, height = (round(100 * inches) for inches in figure.get_size_inches())
     image = summary.Image(height=height, width=width, colorspace=4, encoded_image_string=buffer.getvalue())
     value = summary.Value(tag="verification_report", image=image)

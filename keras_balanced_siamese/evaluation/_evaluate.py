@@ -74,7 +74,7 @@ def check_options(
         layer,
         check_class_counts(class_counts),
         tuple(far),
-        tuple(tuple(cost) for cost in costs),
+        [(cost[0], cost[1], cost[2]) for cost in costs],
         resample,
         whole("n_resamples", n_resamples, 0),
         confidence,
@@ -156,7 +156,7 @@ def _by_class(pairs: Pairs, accepted: Array, options: Options) -> tuple[dict[str
     spread = pairs._replace(
         distance=pairs.distance[position], similar=pairs.similar[position], weight=pairs.weight[position]
     )
-    support = tuple(np.bincount(code[chosen], minlength=n) for chosen in (spread.similar, ~spread.similar))
+    support = (np.bincount(code[spread.similar], minlength=n), np.bincount(code[~spread.similar], minlength=n))
     points = curves(spread.distance, spread.similar, spread.weight, code, n)
     return _figures(points, support[1], spread, accepted[position], code, options), support
 

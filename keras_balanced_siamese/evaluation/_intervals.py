@@ -41,11 +41,11 @@ def resample_curves(
     extra = (_times_drawn(n_units, n_resamples, rng) - 1).astype(np.float32)
     bins = np.searchsorted(grid, pairs.distance)
     accepted = pairs.distance <= threshold
-    sums = [_sums(pairs, kind, units, n_units, bins, accepted, extra, len(grid)) for kind in (True, False)]
-    steps = len(grid) + 1
-    return Curves(
-        np.tile(np.append(-np.inf, grid), len(extra)), *(s.ravel() for s in sums), np.arange(len(extra)) * steps
-    ), n_units
+    similar, different = (
+        _sums(pairs, kind, units, n_units, bins, accepted, extra, len(grid)).ravel() for kind in (True, False)
+    )
+    thresholds = np.tile(np.append(-np.inf, grid), len(extra))
+    return Curves(thresholds, similar, different, np.arange(len(extra)) * (len(grid) + 1)), n_units
 
 
 def _times_drawn(n_units: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:

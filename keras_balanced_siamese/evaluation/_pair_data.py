@@ -16,8 +16,8 @@ class Pairs(NamedTuple):
     similar: np.ndarray  # (n,) bool
     weight: np.ndarray  # (n,) float64
     classes: list[Label]  # C labels; empty if not given
-    sides: np.ndarray | None  # (n, 2) codes of the classes
-    samples: np.ndarray | None  # (n, 2) codes of the samples
+    sides: Any  # (n, 2) codes of the classes, or None
+    samples: Any  # (n, 2) codes of the samples, or None
 
     def by_class(self) -> tuple[np.ndarray, np.ndarray]:
         """Each pair once for every class on it: position of the pair and code of the class, by rising distance."""

@@ -24,7 +24,7 @@ class PairReport:
     | `eer` | equal error rate, where the false accept and the false reject rate meet |
     | `tar_at_far_0.01` | true accept rate at the threshold with the largest false accept rate of at most 0.01 |
     | `achieved_far_0.01` | that false accept rate |
-    | `min_dcf_10_1_0.01` | least detection cost, for costs of a miss and of a false accept and a share of similar pairs |
+    | `min_dcf_10_1_0.01` | least detection cost, for the costs of a miss and a false accept and the share of similar |
     | `false_reject_rate`, `false_accept_rate` | at `threshold`; also called FNMR and FMR |
     | `error`, `balanced_accuracy` | their mean, and 1 less it |
     | `mcc` | Matthews correlation of decision and truth (depends on the share of similar pairs) |

@@ -11,6 +11,8 @@ from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
 from keras_balanced_siamese.metrics._score_bins import ScoreBins, ThresholdBins
 
+ROUNDING = 1e-6  # of values that are summed in float32
+
 
 class PairHistogram(keras.metrics.Metric):
     """Abstract: a metric that is a function of the histograms of similar and of different pairs.
@@ -85,12 +87,13 @@ class PairHistogram(keras.metrics.Metric):
     def error_bound(self) -> float:
         """How far the value over all pairs can be from the exact one, whatever the order inside each bin.
 
-        It follows from the pairs counted so far, and is NaN while the value is.
+        It follows from the pairs counted so far, with a millionth for the rounding of float32. It is NaN while the
+        value is.
         """
         similar, different = to_numpy(self.histogram)[0].astype("float64")
         if not (similar.sum() > 0 and different.sum() > 0):
             return float("nan")
-        return float(self._bound(similar, different))
+        return float(self._bound(similar, different)) + ROUNDING
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -1,5 +1,6 @@
 """A report, embeddings or pairs of images -> pictures. Needs matplotlib, and imports it where a picture is drawn."""
 
+from keras_balanced_siamese.plots._axes import pyplot as pyplot
 from keras_balanced_siamese.plots._det import plot_det as plot_det
 from keras_balanced_siamese.plots._distances import plot_distances as plot_distances
 from keras_balanced_siamese.plots._embeddings import plot_embeddings as plot_embeddings
