@@ -95,6 +95,17 @@ def test_identify_in_many_blocks(per_class, small):
         assert found.labels[row] == (label if distance <= 1.0 else -1)
 
 
+def test_classes_that_single_precision_cannot_tell_apart_are_measured():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        query, step = rng.normal(size=6), rng.normal(size=6)
+        items = np.stack([query - step * (1 + 1e-9), query + step, rng.normal(size=6) * 100])
+        found = Gallery(items, ["b", "a", "c"], threshold=np.inf).identify(query[None], per_class=1)
+        assert found.labels.tolist() == ["a"]
+        found = Gallery(items, ["a", "b", "c"], threshold=np.inf).identify(query[None], per_class=1)
+        assert found.labels.tolist() == ["b"]
+
+
 def test_identify_by_centroid():
     gallery = Gallery(ITEMS, NAMES, threshold=np.inf)
     found = gallery.identify([[0.0, 2.0], [6.0, 2.0]])

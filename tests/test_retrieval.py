@@ -183,6 +183,12 @@ def test_blocks_of_real_size_equal_those_of_any_other(monkeypatch):
         np.testing.assert_array_equal(values, whole[name])
 
 
+def test_an_offset_does_not_cost_digits_of_the_rough_distances():
+    points = np.random.default_rng(0).uniform(-1, 1, size=(50, 4))
+    near, far = _nearest.open_space(points), _nearest.open_space(points + 1000)
+    np.testing.assert_allclose(near.ask, far.ask, atol=1e-5)
+
+
 def test_rough_distances_keep_their_bound():
     rng = np.random.default_rng(0)
     for offset, spread in ((0.0, 1.0), (1000.0, 1e-3), (1.0, 1e-12)):
