@@ -21,7 +21,6 @@ TILE = 2048  # queries and items whose rough distances are one matrix product
 SAMPLE = 16  # one in so many items takes part in the estimate of the cut-offs
 ROUNDING = 1e-12  # a relative difference that counts as a tie
 PENDING = 3 * SCRATCH  # bytes of candidates that may wait for their strip
-CANDIDATE = 14  # bytes of one
 
 
 class Found(NamedTuple):
@@ -184,7 +183,8 @@ def _candidates(space: Space, reach: np.ndarray, expected: np.ndarray) -> Iterat
     """
     n, reach = len(reach), reach.astype(space.ask.dtype)
     starts = range(0, n, TILE)
-    turned = float(expected[reach > -np.inf].sum()) * CANDIDATE / 4 <= PENDING
+    candidates = float(expected[reach > -np.inf].sum())
+    turned = candidates / 4 * (6 + reach.itemsize) <= PENDING  # at most about a quarter of them wait at a time
     pending: dict[int, list[Found]] = {start: [] for start in starts}
     buffer = np.empty(TILE * TILE, reach.dtype)
     for start in starts:
