@@ -110,16 +110,16 @@ def rough_copy(points: np.ndarray, centre: np.ndarray, scale: float, dtype: Any)
     return ask, answer, norms
 
 
-def blur(norms: np.ndarray, halves: np.ndarray, width: int, dtype: Any) -> np.ndarray:
+def blur(space: Space, norms: np.ndarray, halves: np.ndarray) -> np.ndarray:
     """How far rough distances can be off, for queries of these norms and rough distances up to `halves`.
 
     A product of `k` terms is off by at most `k u` times the sum of their sizes, here `(|p| + |x|) ** 2 / 2`, however
-    it is summed; and `|x|` is at most `|p|` plus the distance.
+    it is summed; and `|x|` is at most `|p|` plus the distance, and at most the largest there is.
     """
-    unit = float(np.finfo(dtype).eps)
-    farthest = 2 * norms + np.sqrt(2 * np.maximum(halves, 0))
-    relative = unit / 2 * (width + 10)
-    return relative / (1 - np.sqrt(8 * relative)) ** 2 * np.square(farthest) / 2 + width * np.finfo(dtype).tiny
+    width, limits = space.ask.shape[1], np.finfo(space.ask.dtype)
+    farthest = norms + np.minimum(norms + np.sqrt(2 * np.maximum(halves, 0)), space.norms.max())
+    relative = float(limits.eps) / 2 * (width + 10)
+    return relative / (1 - np.sqrt(8 * relative)) ** 2 * np.square(farthest) / 2 + width * float(limits.tiny)
 
 
 def squared_distances(points: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def search(space: Space, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     squares, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
     for rows, halves, norms in rough_blocks(space, queries):
         cuts = _cuts(halves, k)
-        reach = cuts + 2 * blur(norms, cuts, space.ask.shape[1], halves.dtype)
+        reach = cuts + 2 * blur(space, norms, cuts)
         for row, query in enumerate(range(rows.start, rows.stop)):
             near = np.flatnonzero(~(halves[row] > reach[row]))  # what is not comparable is near
             exact = squared_distances(space.points[near], queries[query])

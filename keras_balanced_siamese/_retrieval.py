@@ -15,27 +15,20 @@ from keras_balanced_siamese._nearest import (
     open_space,
     squared_distances,
 )
+from keras_balanced_siamese._shortlist import Classes, strips
 from keras_balanced_siamese._typing import ArrayLike
 
-TILE = 2048  # queries and items whose rough distances are one matrix product
+STEP = 2048  # queries whose cut-offs are estimated together
 SAMPLE = 16  # one in so many items takes part in the estimate of the cut-offs
 ROUNDING = 1e-12  # a relative difference that counts as a tie
-PENDING = 3 * SCRATCH  # bytes of candidates that may wait for their strip
-
-
-class Found(NamedTuple):
-    """Candidates of the queries of one strip."""
-
-    rows: np.ndarray  # (m,) int16 the query's place in its strip
-    items: np.ndarray  # (m,) int32
-    halves: np.ndarray  # (m,) rough distances
+CLOSE = 0.05  # of the sum of the squared norms: nearer points are compared by their differences
 
 
 class Task(NamedTuple):
     """The items in the order in which they are queries, and what is asked of them."""
 
     space: Space
-    codes: np.ndarray  # (n,)
+    classes: Classes
     depths: np.ndarray  # (n,) ranks beyond it do not matter; 0 if there is nothing to find
     floor: float  # distances that differ by less are equal
 
@@ -45,7 +38,16 @@ class Plan(NamedTuple):
 
     cuts: np.ndarray  # (n,) rough distances that `depth` other items probably keep
     slack: np.ndarray  # (n,) rough distances that differ by more are in the right order
-    expected: np.ndarray  # (n,) number of candidates
+    expected: np.ndarray  # (n,) number of items of other classes within the cut-off and the slack
+
+
+class Neighbourhood(NamedTuple):
+    """What lies within reach of a query."""
+
+    query: int
+    own: np.ndarray  # half squared distances to its class, exact and ascending
+    items: np.ndarray  # the others
+    halves: np.ndarray  # and their rough distances
 
 
 def retrieval_scores(
@@ -94,9 +96,17 @@ def retrieval_scores(
     # where the depth is a large part of all items, float32 would leave too much in doubt
     dtype = np.float32 if depths.max() * 32 < len(points) else np.float64
     floor = ROUNDING if distance == "cosine" else 0.0
-    for query, ranks in _all_ranks(Task(open_space(points[order], dtype), codes[order], depths, floor)):
+    space, classes = open_space(points[order], dtype), _classes(codes[order])
+    for query, ranks in _all_ranks(Task(space, classes, depths, floor)):
         table[:, order[query]] = _scores(ranks, int(relevant[query]), ks)
     return dict(zip(names, table, strict=True))
+
+
+def _classes(codes: np.ndarray) -> Classes:
+    """Where the run of equal codes around each item begins and ends."""
+    ends = np.flatnonzero(np.diff(codes)) + 1
+    lengths = np.diff(ends, prepend=0, append=len(codes))
+    return Classes(np.repeat(np.append(0, ends), lengths), np.repeat(np.append(ends, len(codes)), lengths))
 
 
 def _scores(ranks: np.ndarray, relevant: int, ks: Sequence[int]) -> list[float]:
@@ -114,18 +124,63 @@ def _all_ranks(task: Task) -> Iterator[tuple[int, np.ndarray]]:
     asked = (task.depths > 0) & ~hopeless
     plan = _plan(task)
     alone = asked & ~(plan.expected <= 4 * task.depths + 1024)  # crowded places would fill the memory
-    reach = np.where(asked & ~alone, plan.cuts + plan.slack, -np.inf)
-    for start, found in _ahead(_candidates(task.space, reach, plan.expected)):
-        ends = np.searchsorted(found.rows, np.arange(TILE + 1))
-        for row in np.flatnonzero(reach[start : start + TILE] > -np.inf):
-            query, part = start + int(row), slice(ends[row], ends[row + 1])
-            items, halves = found.items[part], found.halves[part]
-            if np.count_nonzero(halves <= plan.cuts[query]) > task.depths[query]:  # one of them is the query itself
-                yield query, _ranks(task, query, items, halves, plan.slack[query])
+    for neighbourhoods in _ahead(_strip_by_strip(task, plan, asked & ~alone)):
+        for query, own, items, halves in neighbourhoods:
+            cut = plan.cuts[query]
+            if np.count_nonzero(halves <= cut) + np.searchsorted(own, cut, "right") >= task.depths[query]:
+                yield query, _ranks(task, query, own, items, halves, cut, plan.slack[query])
             else:
                 alone[query] = True
-    for query, items, halves, slack in _one_by_one(task, np.flatnonzero(alone)):
-        yield query, _ranks(task, query, items, halves, slack)
+    rest = np.flatnonzero(alone)
+    for (query, own), found in zip(_own(task, rest), _one_by_one(task, rest), strict=True):
+        yield query, _ranks(task, query, own, *found)
+
+
+def _ahead(strips: Iterator[list[Neighbourhood]]) -> Iterator[list[Neighbourhood]]:
+    """The same, with the next strip in the making while the last one is in use."""
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(next, strips, None)
+        while (strip := coming.result()) is not None:
+            coming = worker.submit(next, strips, None)
+            yield strip
+
+
+def _strip_by_strip(task: Task, plan: Plan, asked: np.ndarray) -> Iterator[list[Neighbourhood]]:
+    """All matrix products happen here, in one thread: a second one would only wait for the library behind them."""
+    reach = np.where(asked, plan.cuts + plan.slack, -np.inf)
+    for strip, found in strips(task.space, task.classes, reach, float(plan.expected[asked].sum())):
+        ends = np.searchsorted(found.rows, np.arange(strip.stop - strip.start + 1)).tolist()
+        neighbourhoods = []
+        for query, own in _own(task, strip.start + np.flatnonzero(asked[strip])):
+            part = slice(ends[query - strip.start], ends[query - strip.start + 1])
+            near = own[: np.searchsorted(own, reach[query], "right")].copy()
+            neighbourhoods.append(Neighbourhood(query, near, found.items[part], found.halves[part]))
+        yield neighbourhoods
+
+
+def _own(task: Task, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each of the ascending queries, and half its squared distances to the others of its class, ascending.
+
+    They are exact, in the units of the space.
+    """
+    starts, firsts = np.unique(task.classes.starts[queries], return_index=True)
+    for start, part in zip(starts, np.split(queries, firsts[1:]), strict=False):  # no class, and still an empty part
+        points = task.space.points[start : task.classes.stops[start]]
+        centred = (points - points.mean(axis=0, dtype=np.float64)) / task.space.scale
+        norms = np.einsum("ij,ij->i", centred, centred) / 2
+        step = max(1, SCRATCH // (8 * len(points)))
+        for first in range(0, len(part), step):
+            block = part[first : first + step]
+            places = block - start
+            sums = norms[places, None] + norms
+            halves = sums - centred[places] @ centred.T
+            close = halves < CLOSE * sums  # the difference of large numbers
+            for row, place in enumerate(places):
+                near = np.flatnonzero(close[row])
+                halves[row, near] = squared_distances(points[near], points[place]) / (2 * task.space.scale**2)
+                halves[row, place] = np.inf
+            halves.sort(axis=1)
+            yield from zip(block.tolist(), halves[:, :-1], strict=True)
 
 
 def _coincide(task: Task) -> np.ndarray:
@@ -137,7 +192,7 @@ def _coincide(task: Task) -> np.ndarray:
     points = np.ascontiguousarray(task.space.points)
     rows = points.view(np.dtype((np.void, points.itemsize * points.shape[1])))[:, 0]
     _, places, all_there = np.unique(rows, return_inverse=True, return_counts=True)
-    of_class = places * (int(task.codes.max()) + 1) + task.codes
+    of_class = places * len(places) + task.classes.starts
     _, groups, own_there = np.unique(of_class, return_inverse=True, return_counts=True)
     return all_there[places] - own_there[groups] >= task.depths
 
@@ -145,17 +200,18 @@ def _coincide(task: Task) -> np.ndarray:
 def _plan(task: Task) -> Plan:
     """Estimate from a sample of the items how far each query has to look."""
     n = len(task.depths)
-    sample = task.space.answer[::SAMPLE]
+    sample, starts = task.space.answer[::SAMPLE], task.classes.starts[::SAMPLE]
     share = len(sample) / n
     cuts, slack, expected = np.full(n, np.inf), np.zeros(n), np.full(n, np.inf)
-    for start in range(0, n, TILE):
-        rows = slice(start, min(start + TILE, n))
+    for start in range(0, n, STEP):
+        rows = slice(start, min(start + STEP, n))
         hoped = task.depths[rows].max() * share
         place = int(hoped + 3 * np.sqrt(hoped) + 4)  # three standard deviations more: few queries find too few
         if place < len(sample):
             halves = task.space.ask[rows] @ sample.T
             cuts[rows] = _smallest(halves, place)
             slack[rows] = _slack(task, rows, cuts[rows])
+            halves[task.classes.starts[rows, None] == starts] = np.inf
             expected[rows] = (halves <= (cuts[rows] + slack[rows])[:, None]).sum(axis=1) / share
     return Plan(cuts, slack, expected)
 
@@ -173,59 +229,11 @@ def _slack(task: Task, rows: Any, cuts: np.ndarray) -> np.ndarray:
     space, floor = task.space, task.floor / task.space.scale
     farthest = np.sqrt(2 * np.maximum(cuts, 0))
     tie = farthest * (ROUNDING * farthest + floor) + floor**2
-    return 2 * (blur(space.norms[rows], cuts, space.ask.shape[1], space.ask.dtype) + tie)
+    return 2 * (blur(space, space.norms[rows], cuts) + tie)
 
 
-def _candidates(space: Space, reach: np.ndarray, expected: np.ndarray) -> Iterator[tuple[int, Found]]:
-    """For each strip of queries all items within reach of them.
-
-    A distance belongs to two queries. What a tile finds for the later strip waits there, if there is room.
-    """
-    n, reach = len(reach), reach.astype(space.ask.dtype)
-    starts = range(0, n, TILE)
-    candidates = float(expected[reach > -np.inf].sum())
-    turned = candidates / 4 * (6 + reach.itemsize) <= PENDING  # at most about a quarter of them wait at a time
-    pending: dict[int, list[Found]] = {start: [] for start in starts}
-    buffer = np.empty(TILE * TILE, reach.dtype)
-    for start in starts:
-        rows, found = slice(start, min(start + TILE, n)), pending.pop(start)
-        for other in range(start if turned else 0, n, TILE):
-            columns = slice(other, min(other + TILE, n))
-            shape = (rows.stop - start, columns.stop - other)
-            tile = buffer[: shape[0] * shape[1]].reshape(shape)
-            np.matmul(space.ask[rows], space.answer[columns].T, out=tile)
-            places, items, halves = _pick(tile, reach[rows, None])
-            found.append(Found(places.astype(np.int16), items + np.int32(other), halves))
-            if turned and other > start:
-                items, places, halves = _pick(tile, reach[columns])
-                pending[other].append(Found(places.astype(np.int16), items + np.int32(start), halves))
-        yield start, _by_row(found)
-
-
-def _ahead(strips: Iterator[tuple[int, Found]]) -> Iterator[tuple[int, Found]]:
-    """The same, with the next strip in the making while the last one is in use."""
-    with ThreadPoolExecutor(1) as worker:
-        coming = worker.submit(next, strips, None)
-        while (strip := coming.result()) is not None:
-            coming = worker.submit(next, strips, None)
-            yield strip
-
-
-def _pick(tile: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns and values within reach."""
-    flat = np.flatnonzero(tile <= reach)
-    rows, columns = np.divmod(flat.astype(np.int32), np.int32(tile.shape[1]))
-    return rows, columns, tile.reshape(-1)[flat]
-
-
-def _by_row(found: list[Found]) -> Found:
-    rows, items, halves = (np.concatenate(part) for part in zip(*found, strict=True))
-    order = np.argsort(rows, kind="stable")
-    return Found(rows[order], items[order], halves[order])
-
-
-def _one_by_one(task: Task, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray, float]]:
-    """Each query with the items that it surely needs, their rough distances and its slack."""
+def _one_by_one(task: Task, queries: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, float, float]]:
+    """For each query the items of other classes that it surely needs, their rough distances, its cut-off and slack."""
     space = task.space
     step = max(1, SCRATCH // (space.answer.itemsize * len(space.points)))
     for start in range(0, len(queries), step):
@@ -233,23 +241,24 @@ def _one_by_one(task: Task, queries: np.ndarray) -> Iterator[tuple[int, np.ndarr
         for query, halves in zip(block.tolist(), space.ask[block] @ space.answer.T, strict=True):
             cut = np.partition(halves, task.depths[query])[[task.depths[query]]].astype(np.float64)
             slack = _slack(task, [query], cut)
+            halves[task.classes.starts[query] : task.classes.stops[query]] = np.inf
             items = np.flatnonzero(halves <= cut + slack)
-            yield query, items, halves[items], float(slack[0])
+            yield items, halves[items], float(cut[0]), float(slack[0])
 
 
-def _ranks(task: Task, query: int, items: np.ndarray, halves: np.ndarray, slack: float) -> np.ndarray:
+def _ranks(
+    task: Task, query: int, own: np.ndarray, items: np.ndarray, halves: np.ndarray, cut: float, slack: float
+) -> np.ndarray:
     """Ranks of the query's class: an item comes after the nearer ones of its own and all others not farther."""
-    same = task.codes[items] == task.codes[query]
-    others, theirs = items[~same], halves[~same].astype(np.float64)
-    same &= items != query
-    mine = halves[same].astype(np.float64)
-    order = np.argsort(theirs)
-    theirs = theirs[order]
-    first, last = np.searchsorted(theirs, mine - slack), np.searchsorted(theirs, mine + slack, "right")
+    own = own[: np.searchsorted(own, cut + slack / 2, "right")]
+    order = np.argsort(halves)
+    halves = halves[order]
+    low, high = (own - slack / 2).astype(halves.dtype), (own + slack / 2).astype(halves.dtype)
+    first, last = np.searchsorted(halves, low), np.searchsorted(halves, high, "right")
     doubt = (first < last) & (first < task.depths[query])
     if doubt.any():
-        first[doubt] = _settle(task, query, items[same][doubt], others[order], first[doubt], last[doubt])
-    first.sort()  # the nearer an item of the class, the fewer of the others are ahead of it
+        distances = np.sqrt(2 * own[doubt]) * task.space.scale
+        first[doubt] = _settle(task, query, distances, items[order], first[doubt], last[doubt])
     ranks = np.arange(1, len(first) + 1) + first
     return ranks[ranks <= task.depths[query]]
 
@@ -257,9 +266,9 @@ def _ranks(task: Task, query: int, items: np.ndarray, halves: np.ndarray, slack:
 def _settle(
     task: Task, query: int, own: np.ndarray, others: np.ndarray, first: np.ndarray, last: np.ndarray
 ) -> np.ndarray:
-    """How many of the others are ahead of each own item, at least `first` and at most `last`; exact up to the depth."""
+    """How many of the others are within each own distance, at least `first`, at most `last`; exact up to the depth."""
     depth = int(task.depths[query])
-    limits = _distances(task, query, own) * (1 + ROUNDING) + task.floor
+    limits = own * (1 + ROUNDING) + task.floor
     for stop in (2 * depth + 64, len(others)):  # a crowd at one distance need not be counted to its end
         ahead = _count(task, query, limits, others, first, np.minimum(last, stop))
         if ((ahead >= depth) | (last <= stop)).all():
@@ -273,10 +282,7 @@ def _count(
     """How many of the others are within each limit, if all before `first` are and none from `last` on."""
     size = len(others) + 1
     covered = np.cumsum(np.bincount(first, minlength=size) - np.bincount(last, minlength=size)) > 0
-    measured = np.sort(_distances(task, query, others[covered[:-1]]))
+    there = task.space.points[others[covered[:-1]]]
+    measured = np.sort(np.sqrt(squared_distances(there, task.space.points[query])))
     before = np.cumsum(covered) - covered  # how many of the measured ones come before each place
     return first - before[first] + np.searchsorted(measured, limits, "right")
-
-
-def _distances(task: Task, query: int, items: np.ndarray) -> np.ndarray:
-    return np.sqrt(squared_distances(task.space.points[items], task.space.points[query]))

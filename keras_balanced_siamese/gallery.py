@@ -366,7 +366,7 @@ class Gallery:
         """Classes whose lower bound does not exceed the least upper bound."""
         space, groups = self._open(), self._groups()
         for _, halves, norms in rough_blocks(space, points):
-            off = blur(norms, halves.max(axis=1), space.ask.shape[1], halves.dtype)[:, None]
+            off = blur(space, norms, halves.max(axis=1))[:, None]
             low, high = np.empty((2, len(halves), len(groups)))
             for one, group in enumerate(groups):
                 near = halves[:, group]

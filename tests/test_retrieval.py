@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_balanced_siamese import _nearest, _retrieval
+from keras_balanced_siamese import _nearest, _retrieval, _shortlist
 from keras_balanced_siamese._nearest import nearest
 from keras_balanced_siamese._retrieval import retrieval_scores
 
@@ -75,7 +75,8 @@ def test_scores_equal_the_slow_ones_among_ties(data, distance):
 @pytest.fixture
 def small(monkeypatch):
     """Tiles, samples and blocks so small that a few hundred items need many of them."""
-    monkeypatch.setattr(_retrieval, "TILE", 13)
+    monkeypatch.setattr(_shortlist, "TILE", 13)
+    monkeypatch.setattr(_retrieval, "STEP", 17)
     monkeypatch.setattr(_retrieval, "SAMPLE", 2)
     monkeypatch.setattr(_retrieval, "SCRATCH", 5_000)
     monkeypatch.setattr(_nearest, "SCRATCH", 5_000)
@@ -106,7 +107,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pending", [0, 2**30], ids=["each tile twice", "each tile once"])
 def test_scores_equal_the_slow_ones_in_many_blocks(kind, pending, small, monkeypatch):
-    monkeypatch.setattr(_retrieval, "PENDING", pending)
+    monkeypatch.setattr(_shortlist, "PENDING", pending)
     embeddings, codes = clusters()
     check(KINDS[kind](embeddings), codes)
 
@@ -177,8 +178,8 @@ def test_blocks_of_real_size_equal_those_of_any_other(monkeypatch):
     embeddings, codes = clusters(n=5000, classes=200, dim=16)
     embeddings = embeddings.astype(np.float32)
     whole = retrieval_scores(embeddings, codes)
-    monkeypatch.setattr(_retrieval, "TILE", 700)
-    monkeypatch.setattr(_retrieval, "PENDING", 0)
+    monkeypatch.setattr(_shortlist, "TILE", 700)
+    monkeypatch.setattr(_shortlist, "PENDING", 0)
     for name, values in retrieval_scores(embeddings, codes).items():
         np.testing.assert_array_equal(values, whole[name])
 
@@ -197,7 +198,7 @@ def test_rough_distances_keep_their_bound():
         for dtype in (np.float32, np.float64):
             space = _nearest.open_space(points, dtype)
             off = np.abs(space.ask @ space.answer.T - true / space.scale**2)
-            bound = _nearest.blur(space.norms, true.max(axis=1) / space.scale**2, space.ask.shape[1], dtype)
+            bound = _nearest.blur(space, space.norms, true.max(axis=1) / space.scale**2)
             assert (off <= bound[:, None] + 1e-14).all()
             assert (bound < 0.01 * space.norms.max() ** 2).all()  # and the bound says something
 
