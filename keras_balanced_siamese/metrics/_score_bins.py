@@ -12,13 +12,15 @@ SMALLEST = 2.0**-126  # below it, backends may take a float32 for 0
 class ScoreBins:
     """Bins for every real number, in order, without a range to be given.
 
-    They are dense where scores crowd. Each octave has its own bins, of one width: octaves toward 0, toward 1 (for
-    probabilities and cosines, whose distance from 1 counts) and outwards, and the same for negative scores. 0 has a bin
-    of its own; what lies beyond 2 ** 32 shares the outermost one.
+    They are dense where scores crowd. Each octave has bins of one width: octaves toward 0, toward 1 (for probabilities
+    and cosines, whose distance from 1 counts) and outwards, and the same for negative scores. 0 has a bin of its own;
+    what lies beyond 2 ** 32 shares the outermost one.
 
     Args:
-        resolution: Bins in an octave of medium size. The octave from 1 to 2, where the distances of unit vectors
-            crowd, has 8 times as many, the next five 4 times as many, and very small or large ones an eighth.
+        resolution: Bins in an octave toward 0 or 1, of which those from 1/32 to 31/32 are divided until all bins there
+            have one width. The octave from 1 to 2 has bins of that width up to 1.5, since unlike unit vectors lie at
+            sqrt(2). The next three have 8 times as many bins as an octave toward 0, those up to 2 ** 11 4 times as
+            many, for distances that grow with the dimension, and very small or large ones an eighth.
     """
 
     def __init__(self, resolution: int):
@@ -44,13 +46,16 @@ def _segments(resolution: int) -> list[tuple[float, float, int]]:
     sparse = max(resolution // 8, 1)
     positive = [(0.0, SMALLEST, 1), (SMALLEST, 2.0**-32, sparse)]
     for k in range(32, 1, -1):  # up to 1/2
-        positive.append((2.0**-k, 2.0 ** (1 - k), resolution if k <= 6 else sparse))
+        count = 2 ** max(5 - k, 0) * resolution if k <= 6 else sparse
+        positive.append((2.0**-k, 2.0 ** (1 - k), count))
     for k in range(1, 24):  # up to 1; the last octaves hold fewer numbers than bins
-        positive.append((1 - 2.0**-k, 1 - 2.0 ** -(k + 1), min(resolution if k <= 12 else sparse, 2 ** (23 - k))))
+        count = 2 ** max(4 - k, 0) * resolution if k <= 12 else sparse
+        positive.append((1 - 2.0**-k, 1 - 2.0 ** -(k + 1), min(count, 2 ** (23 - k))))
     positive.append((1 - 2.0**-24, 1.0, 1))
-    for k in range(32):
-        times = 8 if k == 0 else 4 if k <= 5 else 1
-        positive.append((2.0**k, 2.0 ** (k + 1), times * resolution if k <= 10 else sparse))
+    positive += [(1.0, 1.5, 16 * resolution), (1.5, 2.0, 4 * resolution)]
+    for k in range(1, 32):
+        count = (8 if k <= 3 else 4) * resolution if k <= 10 else sparse
+        positive.append((2.0**k, 2.0 ** (k + 1), count))
     return [(-end, -start, count) for start, end, count in reversed(positive)] + positive
 
 

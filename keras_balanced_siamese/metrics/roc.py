@@ -42,7 +42,7 @@ class VerificationAUC(PairHistogram):
             dict that holds the value of each class under `"<name>/<class>"` as well, over the similar pairs of the
             class and the different pairs with it on either side. Labels outside 0 to 1 and codes without a class make
             the value NaN.
-        resolution: Bins in an octave of scores. The default means 58,115 bins, 465 kB of state; that grows with
+        resolution: Bins in an octave of scores. The default means 120,579 bins, 965 kB of state; that grows with
             `resolution` and with `1 + len(classes)`.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32, which counts exactly up to 16.7 million pairs in a bin.
