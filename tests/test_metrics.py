@@ -145,6 +145,8 @@ def sigmoid(logits):
 DISTRIBUTIONS = {  # (similar, different), and whether higher is similar
     "spread 1": lambda n, z: (abs(z(1, 1, n)), abs(z(2, 1, n)), False),
     "unit norm": lambda n, z: (z(1.36, 0.03, n), z(1.41, 0.03, n), False),
+    "high-dimensional": lambda n, z: (z(960, 30, n), z(1000, 30, n), False),
+    "undecided": lambda n, z: (z(0.51, 0.02, n), z(0.49, 0.02, n), True),
     "lognormal": lambda n, z: (np.exp(z(-1, 3, n)), np.exp(z(1, 3, n)), False),
     "saturated": lambda n, z: (sigmoid(z(8, 3, n)), sigmoid(z(-8, 3, n)), True),
     "both saturated": lambda n, z: (sigmoid(z(8, 3, n)), sigmoid(z(6, 3, n)), True),
