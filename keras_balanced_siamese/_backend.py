@@ -1,7 +1,6 @@
 """Everything that differs between Keras 3 and Keras 2.15; no other file knows which one is installed."""
 
 import importlib
-import warnings
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -81,21 +80,7 @@ else:
     )
 
     misnamed_optimizers = {}
-
-    class PyDataset(keras.utils.Sequence):
-        """A `keras.utils.Sequence` that is constructed like the `PyDataset` of Keras 3."""
-
-        def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10):
-            self.workers = workers
-            self.use_multiprocessing = use_multiprocessing
-            self.max_queue_size = max_queue_size
-            if workers > 1 or use_multiprocessing:
-                warnings.warn(
-                    "Keras 2.15 takes `workers`, `use_multiprocessing` and `max_queue_size` from `model.fit`, not from "
-                    f"the sequence: pass them there as well. Received: workers={workers!r}, "
-                    f"use_multiprocessing={use_multiprocessing!r}",
-                    stacklevel=3,
-                )
+    PyDataset: Any = keras.utils.Sequence
 
     class Loss(keras.losses.Loss):
         """`keras.losses.Loss` with the arguments and the reductions of Keras 3."""
@@ -156,3 +141,17 @@ else:
     def to_numpy(x: Tensor) -> np.ndarray:
         """The values of a tensor or variable."""
         return np.asarray(x)
+
+
+def tf_dataset(batches: Any, example: Any, length: int) -> Any:
+    """A `tf.data.Dataset` of what the function `batches` yields, `length` batches like `example`."""
+    try:
+        tf = importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise ImportError("`to_tf_dataset` needs TensorFlow: pip install tensorflow") from error
+
+    def spec(array: np.ndarray) -> Any:
+        return tf.TensorSpec((None, *array.shape[1:]), tf.as_dtype(array.dtype))
+
+    data = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(spec, example))
+    return data.apply(tf.data.experimental.assert_cardinality(length))

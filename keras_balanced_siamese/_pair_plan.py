@@ -4,52 +4,59 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._pool import Pool
+from keras_balanced_siamese._quotas import round_to_sum
+
 
 class PairPlan(NamedTuple):
-    """The pairs of one epoch as sample indices, positives and negatives apart, each in random order."""
+    """The pairs of one epoch, in the order in which they are served."""
 
-    positives: np.ndarray  # (n_positive, 2)
-    negatives: np.ndarray  # (n_negative, 2)
+    pairs: np.ndarray  # (m, 2) samples
+    similar: np.ndarray  # (m,) float32
+    codes: np.ndarray  # (N,) class of each sample
+    made: np.ndarray | None  # (N, d) the samples, if resampling made them
 
 
 def plan_pairs(
-    codes: np.ndarray,
-    shares: np.ndarray,
-    positive_shares: np.ndarray,
-    n_positive: int,
-    n_negative: int,
-    rng: np.random.Generator,
-) -> PairPlan:
+    pool: Pool, fraction: float, expected: np.ndarray, shares: np.ndarray, total: int, epoch: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw the pairs of one epoch.
 
-    - The samples of each class are put into a random order, the class's circle.
-    - Positives: class `c` gets `n_positive * positive_shares[c]` pairs, rounded up or down. They are the rounds of a
-      round-robin tournament over the circle, so each of the `n_c (n_c - 1) / 2` pairs comes once before any comes
-      again, and each sample once before any comes again (with an odd `n_c` one sample sits out a round and opens
-      the next).
+    - Pair `k` is positive where `floor(k fraction + 1/2)` grows: kinds are spread evenly, so each part of an epoch has
+      its share of both, each batch and each replica's part of a batch too.
+    - Positives: class `c` gets `expected[c]` pairs, rounded up or down, in random order. They are matches of a
+      round-robin tournament on the class's ring, so each of the `n_c (n_c - 1) / 2` pairs comes once before any comes
+      again, and each sample once before any comes again (with an odd `n_c` one sample sits out a round and opens the
+      next). The next epoch goes on where this one ends.
     - Negatives: the first class by `v_a (1 - v_a)`, the second by `v_b` among the others, so that an unordered pair of
-      classes has the probability `2 v_a v_b / (1 - sum of v_c ** 2)`. The samples of a class take turns in them,
-      those that the positives used least first.
+      classes has the probability `2 v_a v_b / (1 - sum of v_c ** 2)`. The samples of a class take turns.
 
     Args:
-        codes: `(n,)` class of each sample, 0 to C - 1.
+        pool: The epoch's samples.
+        fraction: Share of the positives.
+        expected: `(C,)` positives of each class, with the sum `positives_before(total, fraction)`; 0 for classes of one
+            sample.
         shares: `(C,)` shares `v` of the classes among negatives.
-        positive_shares: `(C,)` shares of the classes among positives; 0 for classes of one sample.
-        n_positive: Number of positive pairs.
-        n_negative: Number of negative pairs.
-        rng: Source of all randomness.
+        total: Number of pairs.
+        epoch: Its number.
+        seed: Of all epochs.
+
+    Returns:
+        Samples `(total, 2)`, and float32 `(total,)` with 1 for a positive pair.
     """
-    counts = np.bincount(codes, minlength=len(shares))
-    circle = np.argsort(codes + rng.random(len(codes)), kind="stable")  # classes one after the other, each shuffled
-    start = np.cumsum(counts) - counts
-    quotas = _round_to_sum(n_positive * positive_shares, n_positive, rng)
-    positives = _tournament_pairs(counts, start, quotas)
-    negatives = _class_pairs(shares, n_negative, rng)
-    used = np.bincount(positives.reshape(-1), minlength=len(codes))
-    turns = circle[np.lexsort((-used, codes[circle]))]  # the most used of each class first, but the turn is after them
-    members = _take_turns(negatives.reshape(-1), counts, 2 * quotas, rng)
-    negatives = (start[negatives.reshape(-1)] + members).reshape(-1, 2)
-    return PairPlan(_shuffled(circle[positives], rng), turns[negatives])
+    rng = np.random.default_rng([seed, epoch, 1])
+    steps = positives_before(np.arange(total + 1), fraction)
+    positive = steps[1:] > steps[:-1]
+    n_positive = int(steps[-1])
+    pairs = np.empty((total, 2), np.intp)
+    pairs[positive] = _positives(pool, expected, n_positive, epoch, rng)
+    pairs[~positive] = _negatives(pool, shares, total - n_positive, epoch, rng)
+    return pairs, positive.astype(np.float32)
+
+
+def positives_before(k: np.ndarray | int, fraction: float) -> np.ndarray:
+    """How many of the first `k` pairs of an epoch are positive."""
+    return np.floor(np.asarray(k) * fraction + 0.5).astype(np.int64)
 
 
 def negative_marginals(shares: np.ndarray) -> np.ndarray:
@@ -58,38 +65,57 @@ def negative_marginals(shares: np.ndarray) -> np.ndarray:
     return marginals / (marginals.sum() or 1.0)  # one class with the whole share has no negative pair
 
 
-def _round_to_sum(expected: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
-    """Whole numbers with the sum `total`, unbiased, each within 1 of what is expected, 0 where that is 0."""
-    wanted = np.flatnonzero(expected > 0)
-    edges = np.minimum(np.floor(np.cumsum(expected[wanted]) + rng.random()), total)
-    edges[-1:] = total
-    rounded = np.zeros(len(expected), np.int64)
-    rounded[wanted] = np.diff(edges, prepend=0.0)
-    return rounded
+def _positives(pool: Pool, expected: np.ndarray, total: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
+    """`(total, 2)` samples."""
+    quotas = round_to_sum(expected, total, rng)
+    owner, nth = _line(quotas, rng)
+    # an epoch takes no more than this of the tournament
+    begin = epoch * np.ceil(expected).astype(np.int64) % np.maximum(pool.count * (pool.count - 1) // 2, 1)
+    places = _matches(pool.count[owner], begin[owner] + nth)
+    places = np.where(rng.random(total) < 0.5, places, places[::-1])
+    return np.stack([pool.samples(owner, place) for place in places], axis=1)
 
 
-def _tournament_pairs(counts: np.ndarray, start: np.ndarray, quotas: np.ndarray) -> np.ndarray:
-    """The first `quotas[c]` pairs `(sum, 2)` of a round-robin tournament in each class, as positions on the circle."""
-    owner = np.repeat(np.arange(len(quotas)), quotas)
-    n = counts[owner]
-    nth = np.arange(len(owner)) - np.repeat(np.cumsum(quotas) - quotas, quotas)
-    nth %= n * (n - 1) // 2
+def _line(quotas: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Everything the classes are owed, in random order: the class, and its how-manieth it is."""
+    place = rng.permutation(int(quotas.sum()))
+    owner = np.repeat(np.arange(len(quotas)), quotas)[place]
+    return owner, place - (np.cumsum(quotas) - quotas)[owner]
+
+
+def _matches(n: np.ndarray, nth: np.ndarray) -> np.ndarray:
+    """`(2, m)` places of the `nth` match of a round-robin tournament of `n` players."""
+    matches = n // 2  # in a round
+    turn, match = np.divmod(nth, matches)
     turning = n - 1 + n % 2  # even: all but one turn around the one that stays; odd: all turn, one sits out
-    matches = n // 2
-    turn, match = nth // np.maximum(matches, 1), nth % np.maximum(matches, 1)
+    turn %= turning
     match += n % 2  # odd: match 0 would be the one that sits out
-    left = (turn + match) % turning
-    right = np.where(match == 0, n - 1, (turn - match) % turning)
-    return np.stack([start[owner] + left, start[owner] + right], axis=1)
+    one, other = turn + match, turn - match  # at most one lap too far, either way
+    one -= turning * (one >= turning)
+    other += turning * (other < 0)
+    return np.stack([one, np.where(match == 0, n - 1, other)])
 
 
-def _class_pairs(shares: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
-    """`(total, 2)` pairs of different classes in random order."""
-    quotas = _round_to_sum(total * negative_marginals(shares), total, rng)
-    first = rng.permutation(np.repeat(np.arange(len(shares)), quotas))
-    # a point on the line of all shares with the first class's stretch cut out, spread evenly over the epoch
+def _negatives(pool: Pool, shares: np.ndarray, total: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
+    """`(total, 2)` samples."""
+    expected = total * negative_marginals(shares)
+    quotas = round_to_sum(expected, total, rng)
+    first, nth = _line(quotas, rng)
+    second = _partners(first, shares, rng)
+    order = _grouped(second, len(shares))
+    visits = np.bincount(second, minlength=len(shares))
+    nth_second = np.empty_like(nth)
+    nth_second[order] = np.arange(total) - np.repeat(np.cumsum(visits) - visits - quotas, visits)
+    begin = epoch * np.ceil(2 * expected).astype(np.int64)
+    sides = [(first, nth), (second, nth_second)]  # a class's turns as the second go on after those as the first
+    return np.stack([pool.samples(owner, (begin[owner] + k) % pool.count[owner]) for owner, k in sides], axis=1)
+
+
+def _partners(first: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A class for each one of `first`, another one, by the shares."""
     edges = np.cumsum(shares)
-    point = (rng.permutation(total) + rng.random(total)) / max(total, 1) * (1.0 - shares[first])
+    # a point on the line of all shares with the first class's stretch cut out
+    point = rng.random(len(first)) * (1.0 - shares[first])
     point += np.where(point >= edges[first] - shares[first], shares[first], 0.0)
     second = np.searchsorted(edges, point, side="right")
     # rounding at the edges of a stretch can still hit the first class or the end of the line
@@ -97,27 +123,12 @@ def _class_pairs(shares: np.ndarray, total: int, rng: np.random.Generator) -> np
     if wrong.any():
         open_classes = np.flatnonzero(shares > 0)
         second[wrong] = np.where(first[wrong] == open_classes[0], open_classes[1], open_classes[0])
-    return np.stack([first, second], axis=1)
+    return second
 
 
-def _take_turns(owners: np.ndarray, counts: np.ndarray, used: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each visit to a class the number of a sample: all in turn, on from where `used` visits have led."""
-    order = np.argsort(owners, kind="stable")
-    visits = np.bincount(owners, minlength=len(counts))
-    nth = np.arange(len(owners)) - np.repeat(np.cumsum(visits) - visits, visits)
-    n = np.repeat(counts, visits)
-    nth += np.repeat(used, visits)
-    # within each lap the order is random, or small classes would always meet the same partners
-    lap = np.cumsum(np.diff(nth // np.maximum(n, 1), prepend=0) != 0) + np.repeat(np.arange(len(counts)), visits)
-    shuffled = np.argsort(lap + rng.random(len(nth)), kind="stable")
-    members = np.empty_like(owners)
-    members[order] = (nth % np.maximum(n, 1))[shuffled]
-    return members
-
-
-def _shuffled(pairs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The pairs in random order, each way round with equal chance."""
-    pairs = rng.permutation(pairs)
-    swap = rng.random(len(pairs)) < 0.5
-    pairs[swap] = pairs[swap, ::-1]
-    return pairs
+def _grouped(codes: np.ndarray, n_classes: int) -> np.ndarray:
+    """The positions that sort the codes, stably: NumPy sorts 16 bits at a time without comparing."""
+    order = np.argsort((codes % 2**16).astype(np.uint16), kind="stable")
+    if n_classes > 2**16:
+        order = order[np.argsort((codes // 2**16).astype(np.uint16)[order], kind="stable")]
+    return order

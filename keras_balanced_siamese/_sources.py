@@ -1,13 +1,98 @@
 """Reading samples by index from anything that holds them."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._buffers import Buffers
+
+
+class Loader:
+    """A source and what is done with its samples; worker processes get a copy.
+
+    Args:
+        source: What `open_source` returned.
+        transform: Function of one sample, or `None`.
+        batch_transform: Function of the stacked samples, or `None`.
+        seed: Of the generators that they get if they have a parameter `rng`.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        transform: Callable[..., Any] | None = None,
+        batch_transform: Callable[..., Any] | None = None,
+        seed: int = 0,
+    ):
+        self.source = source
+        self.transform = transform
+        self.batch_transform = batch_transform
+        self.seed = seed
+        self._buffers = Buffers()
+        self._item_rng = transform is not None and _takes_rng(transform)
+        self._batch_rng = batch_transform is not None and _takes_rng(batch_transform)
+
+    def load(self, index: np.ndarray, epoch: int, batch: int, rows: np.ndarray | None = None) -> Any:
+        """The samples at `index`, in that order, transformed: an array `(len(index), ...)`, or a tuple or dict of them.
+
+        Args:
+            index: Of the samples.
+            epoch: For the generators of random numbers.
+            batch: Its number.
+            rows: The samples themselves, if they are not those of the source.
+
+        Raises:
+            RuntimeError: If a transform fails; it names the sample or the batch.
+        """
+        if self.transform is not None:
+            found = [self._item(i, epoch, None if rows is None else rows[k]) for k, i in enumerate(index.tolist())]
+            samples = _stack(found)
+        elif rows is not None:
+            samples = rows
+        else:
+            samples = _map(lambda part: _rows(part, index, self._buffers), self.source)
+        if self.batch_transform is None:
+            return samples
+        try:
+            changed = self.batch_transform(samples, **self._rng(self._batch_rng, epoch, batch, 1))
+        except Exception as error:
+            raise RuntimeError(
+                f"`batch_transform` failed on batch {batch} of epoch {epoch} with {type(error).__name__}: {error}"
+            ) from error
+        for part in parts(changed):
+            if length(part) != len(index):
+                raise ValueError(
+                    f"`batch_transform` must return as many samples as it is given, {len(index)}: the left and the "
+                    f"right ones of a batch, one after the other. Received: {length(part)}"
+                )
+        return changed
+
+    def _item(self, i: int, epoch: int, row: np.ndarray | None) -> Any:
+        assert self.transform is not None
+        item = _map(lambda part: part[i], self.source) if row is None else row
+        try:
+            return self.transform(item, **self._rng(self._item_rng, epoch, i, 0))
+        except Exception as error:
+            shown = f", {item!r}," if isinstance(item, (str, bytes)) or hasattr(item, "__fspath__") else ""
+            raise RuntimeError(
+                f"`transform` failed on the sample x[{i}]{shown} with {type(error).__name__}: {error}"
+            ) from error
+
+    def _rng(self, wanted: bool, epoch: int, i: int, kind: int) -> dict[str, np.random.Generator]:
+        return {"rng": np.random.default_rng([self.seed, epoch, i, 4 + kind])} if wanted else {}
+
+
+def _takes_rng(function: Callable[..., Any]) -> bool:
+    try:
+        return "rng" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # written in C
+        return False
+
 
 def open_source(x: Any) -> Any:
-    """Make `x` readable by `read`: unwrap tensors and data frames; keep arrays, files and lists as they are."""
+    """Make `x` readable: unwrap tensors and data frames; keep arrays, files and lists as they are."""
     if isinstance(x, Mapping):
         return {key: open_source(part) for key, part in x.items()}
     if isinstance(x, tuple):
@@ -26,6 +111,18 @@ def open_source(x: Any) -> Any:
     )
 
 
+def check_lengths(source: Any, n: int) -> None:
+    """Refuse sources that do not have `n` samples each."""
+    if not list(parts(source)):
+        raise ValueError("`x` must hold at least one input. Received: an empty tuple or dict")
+    for part in parts(source):
+        if length(part) != n:
+            raise ValueError(
+                f"`x` and `y` must have the same length; several inputs go into a tuple or a dict, not a list. "
+                f"Received: len(x)={length(part)}, len(y)={n}"
+            )
+
+
 def length(part: Any) -> int:
     """Number of samples of a single source; zarr arrays have a shape but no length."""
     return part.shape[0] if hasattr(part, "shape") else len(part)
@@ -42,14 +139,15 @@ def parts(source: Any) -> Iterator[Any]:
         yield source
 
 
-def read(source: Any, index: np.ndarray, transform: Callable[[Any], Any] | None = None) -> Any:
-    """The samples at `index` `(b,)`, in that order: an array `(b, ...)`, or a tuple or dict of such arrays.
-
-    `transform` is applied to each sample: to one item, or to a tuple or dict of items.
-    """
-    if transform is None:
-        return _map(lambda part: _rows(part, index), source)
-    return _stack([transform(_map(lambda part, i=i: part[i], source)) for i in index.tolist()])
+def halves(samples: Any, middle: int) -> tuple[Any, Any]:
+    """Split what was read at once into left and right."""
+    if isinstance(samples, Mapping):
+        pairs = {key: halves(part, middle) for key, part in samples.items()}
+        return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
+    if isinstance(samples, tuple):
+        left, right = zip(*(halves(part, middle) for part in samples), strict=True)
+        return left, right
+    return samples[:middle], samples[middle:]
 
 
 def _map(function: Callable[[Any], Any], source: Any) -> Any:
@@ -60,9 +158,13 @@ def _map(function: Callable[[Any], Any], source: Any) -> Any:
     return function(source)
 
 
-def _rows(part: Any, index: np.ndarray) -> np.ndarray:
+def _rows(part: Any, index: np.ndarray, buffers: Buffers) -> np.ndarray:
     if isinstance(part, np.ndarray):
-        return np.asarray(part[index])
+        # `take` copies whole rows, but first the whole of an array that does not lie in memory as it needs
+        if not (part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative) or part.dtype.hasobject:
+            return np.asarray(part[index])
+        # the indices are ours; "raise" would fill the array by way of another one
+        return np.take(part, index, axis=0, out=buffers.empty((len(index), *part.shape[1:]), part.dtype), mode="clip")
     if hasattr(part, "shape") and hasattr(part, "dtype"):
         # h5py takes only ascending indices without repeats
         ascending, position = np.unique(index, return_inverse=True)

@@ -9,9 +9,12 @@ from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import ClassSampling, Label
 
 POWERS = {"balanced": 0.0, "sqrt": 0.5, "natural": 1.0}
+PROGRESSIVE = "progressive"
 
 
-def class_shares(classes: list[Label], counts: np.ndarray, sampling: ClassSampling = "balanced") -> np.ndarray:
+def class_shares(
+    classes: list[Label], counts: np.ndarray, sampling: ClassSampling = "balanced", progress: float = 0.0
+) -> np.ndarray:
     """The share of each class among what is drawn.
 
     ```
@@ -22,8 +25,9 @@ def class_shares(classes: list[Label], counts: np.ndarray, sampling: ClassSampli
         classes: The class labels.
         counts: `(len(classes),)` samples of each class.
         sampling: `"balanced"` (q = 0, every class as often as any other), `"sqrt"` (q = 1/2), `"natural"` (q = 1, as in
-            the data), the number q itself (negative values favour rare classes), or a mapping of class to share, which
-            is scaled to the sum 1.
+            the data), the number q itself (negative values favour rare classes), `"progressive"` (from natural to
+            balanced), or a mapping of class to share, which is scaled to the sum 1.
+        progress: For `"progressive"`: from 0, natural, to 1, balanced.
 
     Returns:
         float64 array `(len(classes),)` with the sum 1.
@@ -33,9 +37,11 @@ def class_shares(classes: list[Label], counts: np.ndarray, sampling: ClassSampli
         TypeError: If `sampling` is none of these.
     """
     if isinstance(sampling, str):
+        if sampling == PROGRESSIVE:
+            return (1.0 - progress) * counts / counts.sum() + progress / len(counts)
         if sampling not in POWERS:
             raise ValueError(
-                f"`class_sampling` must be one of {sorted(POWERS)}, a number or a mapping. "
+                f"`class_sampling` must be one of {[*POWERS, PROGRESSIVE]}, a number or a mapping. "
                 f"Received: class_sampling={sampling!r}"
             )
         power = POWERS[sampling]
@@ -48,9 +54,20 @@ def class_shares(classes: list[Label], counts: np.ndarray, sampling: ClassSampli
             raise ValueError(f"`class_sampling` must be finite. Received: class_sampling={sampling!r}")
     else:
         raise TypeError(
-            f"`class_sampling` must be one of {sorted(POWERS)}, a number or a mapping. "
+            f"`class_sampling` must be one of {[*POWERS, PROGRESSIVE]}, a number or a mapping. "
             f"Received: class_sampling={sampling!r}"
         )
     log_shares = power * np.log(counts)
     shares = np.exp(log_shares - log_shares.max())
     return shares / shares.sum()
+
+
+def natural_fraction(shares: np.ndarray, counts: np.ndarray) -> float:
+    """How often two samples are of one class, if each is drawn by its class's share and they are not the same sample.
+
+    ```
+    (sum of v_c^2 (1 - 1/n_c)) / (1 - sum of v_c^2 / n_c)
+    ```
+    """
+    squares = np.square(shares)
+    return float((squares * (1.0 - 1.0 / counts)).sum() / (1.0 - (squares / counts).sum()))
