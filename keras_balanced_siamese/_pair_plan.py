@@ -45,13 +45,12 @@ def plan_pairs(
         Samples `(total, 2)`, and float32 `(total,)` with 1 for a positive pair.
     """
     rng = np.random.default_rng([seed, epoch, 1])
-    steps = positives_before(np.arange(total + 1), fraction)
-    positive = steps[1:] > steps[:-1]
-    n_positive = int(steps[-1])
-    pairs = np.empty((total, 2), np.intp)
-    pairs[positive] = _positives(pool, expected, n_positive, epoch, rng)
-    pairs[~positive] = _negatives(pool, shares, total - n_positive, epoch, rng)
-    return pairs, positive.astype(np.float32)
+    before = positives_before(np.arange(total + 1), fraction)
+    positive, n_positive = before[1:] > before[:-1], int(before[-1])
+    positives = _positives(pool, expected, n_positive, epoch, rng)
+    negatives = _negatives(pool, shares, total - n_positive, epoch, rng)
+    place = np.where(positive, before[:-1], n_positive + np.arange(total) - before[:-1])
+    return np.concatenate([positives, negatives]).take(place, axis=0), positive.astype(np.float32)
 
 
 def positives_before(k: np.ndarray | int, fraction: float) -> np.ndarray:
@@ -72,8 +71,9 @@ def _positives(pool: Pool, expected: np.ndarray, total: int, epoch: int, rng: np
     # an epoch takes no more than this of the tournament
     begin = epoch * np.ceil(expected).astype(np.int64) % np.maximum(pool.count * (pool.count - 1) // 2, 1)
     places = _matches(pool.count[owner], begin[owner] + nth)
-    places = np.where(rng.random(total) < 0.5, places, places[::-1])
-    return np.stack([pool.samples(owner, place) for place in places], axis=1)
+    one, other = (pool.samples(owner, place) for place in places)
+    swap = rng.random(total) < 0.5
+    return np.stack([np.where(swap, other, one), np.where(swap, one, other)], axis=1)
 
 
 def _line(quotas: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -83,8 +83,8 @@ def _line(quotas: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.
     return owner, place - (np.cumsum(quotas) - quotas)[owner]
 
 
-def _matches(n: np.ndarray, nth: np.ndarray) -> np.ndarray:
-    """`(2, m)` places of the `nth` match of a round-robin tournament of `n` players."""
+def _matches(n: np.ndarray, nth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two places, each `(m,)`, of the `nth` match of a round-robin tournament of `n` players."""
     matches = n // 2  # in a round
     turn, match = np.divmod(nth, matches)
     turning = n - 1 + n % 2  # even: all but one turn around the one that stays; odd: all turn, one sits out
@@ -93,7 +93,7 @@ def _matches(n: np.ndarray, nth: np.ndarray) -> np.ndarray:
     one, other = turn + match, turn - match  # at most one lap too far, either way
     one -= turning * (one >= turning)
     other += turning * (other < 0)
-    return np.stack([one, np.where(match == 0, n - 1, other)])
+    return one, np.where(match == 0, n - 1, other)
 
 
 def _negatives(pool: Pool, shares: np.ndarray, total: int, epoch: int, rng: np.random.Generator) -> np.ndarray:

@@ -31,6 +31,7 @@ class Loader:
         self.batch_transform = batch_transform
         self.seed = seed
         self._buffers = Buffers()
+        self._whole_rows = isinstance(source, np.ndarray) and _has_whole_rows(source)
         self._item_rng = transform is not None and _takes_rng(transform)
         self._batch_rng = batch_transform is not None and _takes_rng(batch_transform)
 
@@ -51,6 +52,8 @@ class Loader:
             samples = _stack(found)
         elif rows is not None:
             samples = rows
+        elif self._whole_rows:  # the same as below, without a look at what kind of source it is
+            samples = _take(self.source, index, self._buffers)
         else:
             samples = _map(lambda part: _rows(part, index, self._buffers), self.source)
         if self.batch_transform is None:
@@ -160,16 +163,22 @@ def _map(function: Callable[[Any], Any], source: Any) -> Any:
 
 def _rows(part: Any, index: np.ndarray, buffers: Buffers) -> np.ndarray:
     if isinstance(part, np.ndarray):
-        # `take` copies whole rows, but first the whole of an array that does not lie in memory as it needs
-        if not (part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative) or part.dtype.hasobject:
-            return np.asarray(part[index])
-        # the indices are ours; "raise" would fill the array by way of another one
-        return np.take(part, index, axis=0, out=buffers.empty((len(index), *part.shape[1:]), part.dtype), mode="clip")
+        return _take(part, index, buffers) if _has_whole_rows(part) else np.asarray(part[index])
     if hasattr(part, "shape") and hasattr(part, "dtype"):
         # h5py takes only ascending indices without repeats
         ascending, position = np.unique(index, return_inverse=True)
         return np.asarray(part[ascending])[position.reshape(-1)]
     return np.stack([np.asarray(part[i]) for i in index.tolist()])
+
+
+def _has_whole_rows(part: np.ndarray) -> bool:
+    """Whether `take` can copy row by row; otherwise it first copies the whole array."""
+    return part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative and not part.dtype.hasobject
+
+
+def _take(part: np.ndarray, index: np.ndarray, buffers: Buffers) -> np.ndarray:
+    rows = buffers.empty((len(index), *part.shape[1:]), part.dtype)
+    return part.take(index, axis=0, out=rows, mode="clip")  # "raise" would fill another array first
 
 
 def _stack(items: list[Any]) -> Any:

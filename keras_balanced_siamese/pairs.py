@@ -148,7 +148,7 @@ class BalancedPairSequence(PyDataset):
         self._epoch = 0
         self._served = 0
         self._plan: tuple[int, PairPlan] | None = None
-        self._means: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
+        self._weighed: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn()
 
     def __len__(self) -> int:
@@ -165,10 +165,11 @@ class BalancedPairSequence(PyDataset):
         epoch, plan = self._current_plan()
         self._served += 1
         samples = self._samples(plan, epoch, index)
-        pairs, similar = self._batch(plan, index)
-        weights = self._pair_weights(plan, pairs, similar)
-        columns = [similar, *plan.codes[pairs.T]] if self.with_classes else [similar]
-        return halves(samples, len(pairs)), np.stack(columns, axis=1).astype(np.float32), weights
+        part = self._slice(index)
+        labels, weights = plan.similar[part].reshape(-1, 1).copy(), self._pair_weights(plan)[part].copy()
+        if self.with_classes:
+            labels = np.concatenate([labels, plan.codes[plan.pairs[part]]], axis=1).astype(np.float32)
+        return halves(samples, len(labels)), labels, weights
 
     def indices(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The samples of a batch, without loading them.
@@ -179,8 +180,8 @@ class BalancedPairSequence(PyDataset):
         Raises:
             IndexError: If there is no such batch.
         """
-        pairs, similar = self._batch(self._current_plan()[1], self._number(index))
-        return pairs[:, 0].copy(), pairs[:, 1].copy(), similar.copy()
+        plan, part = self._current_plan()[1], self._slice(self._number(index))
+        return plan.pairs[part, 0].copy(), plan.pairs[part, 1].copy(), plan.similar[part].copy()
 
     @property
     def classes(self) -> list[Label]:
@@ -297,16 +298,16 @@ class BalancedPairSequence(PyDataset):
             self._plan = current = (epoch, self._sampler.plan(epoch))
         return current
 
-    def _batch(self, plan: PairPlan, number: int) -> tuple[np.ndarray, np.ndarray]:
-        part = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        return plan.pairs[part], plan.similar[part]
+    def _slice(self, number: int) -> slice:
+        """Where the pairs of a batch are in the plan."""
+        return slice(number * self.batch_size, (number + 1) * self.batch_size)
 
     def _samples(self, plan: PairPlan, epoch: int, number: int) -> Any:
         """The samples of a batch, left before right."""
 
         def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:
             number = k * self._part[1] + self._part[0]
-            index = self._batch(plan, number)[0].T.reshape(-1)
+            index = plan.pairs[self._slice(number)].T.reshape(-1)
             return index, epoch, number, None if plan.made is None else plan.made[index]
 
         k = number // self._part[1]
@@ -314,17 +315,17 @@ class BalancedPairSequence(PyDataset):
             return self._ahead.get(plan, k, self._steps // self._part[1], job)
         return self._loader.load(*job(k))
 
-    def _pair_weights(self, plan: PairPlan, pairs: np.ndarray, similar: np.ndarray) -> np.ndarray:
-        """`sqrt(w_a w_b)`, which is `w_c` for a pair of one class, over its mean among the pairs of that kind."""
-        weights = self._weights
-        if (weights == weights[0]).all():
-            return np.ones(len(pairs), np.float32)
-        known = self._means
+    def _pair_weights(self, plan: PairPlan) -> np.ndarray:
+        """Of each pair `sqrt(w_a w_b)`, which is `w_c` for a pair of one class, over its mean among those of its kind."""
+        known, weights = self._weighed, self._weights
         if known is None or known[0] is not plan or known[1] is not weights:
-            products, positive = _products(weights, plan.codes, plan.pairs), plan.similar == 1
-            means = [float(products[kind].mean()) if kind.any() else 1.0 for kind in (~positive, positive)]
-            self._means = known = (plan, weights, np.array([mean or 1.0 for mean in means]))
-        return (_products(weights, plan.codes, pairs) / known[2][similar.astype(np.intp)]).astype(np.float32)
+            products = np.ones(len(plan.pairs))
+            if (weights != weights[0]).any():
+                products = np.sqrt(weights)[plan.codes[plan.pairs]].prod(axis=1)
+                for kind in (plan.similar == 0, plan.similar == 1):
+                    products[kind] /= products[kind].mean() or 1.0 if kind.any() else 1.0
+            self._weighed = known = (plan, weights, products.astype(np.float32))
+        return known[2]
 
     def _starting_weights(self, class_weight: WeightScheme | None) -> np.ndarray:
         if class_weight is None:
@@ -349,11 +350,6 @@ class BalancedPairSequence(PyDataset):
 
 def _proportional(a: np.ndarray, b: np.ndarray) -> bool:
     return np.allclose(a / a.mean(), b / b.mean(), rtol=0.01)
-
-
-def _products(weights: np.ndarray, codes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    root = np.sqrt(weights)
-    return root[codes[pairs[:, 0]]] * root[codes[pairs[:, 1]]]
 
 
 def _function(name: str, given: Any, of: str) -> Any:
