@@ -1,30 +1,24 @@
 """Balanced pairs for a two-input model, as a data set that `model.fit` takes."""
 
-import copy
-import itertools
-import secrets
 import warnings
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._ahead import Ahead
-from keras_balanced_siamese._backend import PyDataset, tf_dataset
 from keras_balanced_siamese._checks import fraction, whole
-from keras_balanced_siamese._labels import align_weights, encode_labels
+from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._pair_plan import PairPlan
 from keras_balanced_siamese._pair_sampler import PairSampler
 from keras_balanced_siamese._pair_summary import PairSummary, summarise
-from keras_balanced_siamese._sources import Loader, check_lengths, halves, open_source
-from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label, WeightScheme
+from keras_balanced_siamese._sources import halves
+from keras_balanced_siamese._typing import ArrayLike, ClassSampling, Label, WeightScheme
 from keras_balanced_siamese.class_weights import scheme_weights
 
 FREQUENCY_SCHEMES = ("balanced", "sqrt", "effective")
 
 
-class BalancedPairSequence(PyDataset):
+class BalancedPairSequence(EpochSequence):
     """Pairs of samples in which every class has its promised share, drawn afresh for every epoch.
 
     - Positive and negative pairs alternate in the proportion of `positive_fraction`, so each batch has its share of
@@ -119,53 +113,31 @@ class BalancedPairSequence(PyDataset):
         use_multiprocessing: bool = False,
         max_queue_size: int = 10,
     ):
-        super().__init__()  # Keras shall start no workers
-        labels = encode_labels(y, "y")
-        source = open_source(x)
-        check_lengths(source, len(labels.codes))
+        super().__init__(
+            x, y, transform, batch_transform, redraw, seed, workers, use_multiprocessing, max_queue_size
+        )
         self.batch_size = whole("batch_size", batch_size, 1)
         self.positive_fraction = positive_fraction
         if positive_fraction is not None:
             self.positive_fraction = fraction("positive_fraction", positive_fraction)
-        self.seed = secrets.randbits(63) if seed is None else whole("seed", seed, 0)
-        self.transform = _function("transform", transform, "one sample")
-        self.batch_transform = _function("batch_transform", batch_transform, "the samples of a batch")
         self.class_sampling = class_sampling
-        self.redraw = bool(redraw)
         self.with_classes = bool(with_classes)
-        self._sampler = PairSampler(
-            labels, source, class_sampling, resampling, self.positive_fraction, max_repeats, epochs, self.seed
-        )
+        sampling = (class_sampling, resampling, self.positive_fraction, max_repeats, epochs)
+        self._sampler = PairSampler(self._labels, self._loader.source, *sampling, self.seed)
         self._steps = -(-self._sampler.total // self.batch_size)
         if steps_per_epoch is not None:
             self._steps = whole("steps_per_epoch", steps_per_epoch, 1)
             self._sampler.total = self._steps * self.batch_size
-        self._part = (0, 1)
-        self._loader = Loader(source, self.transform, self.batch_transform, self.seed)
-        workers, ahead = whole("workers", workers, 0), whole("max_queue_size", max_queue_size, 1)
-        self._ahead = Ahead(self._loader, workers, bool(use_multiprocessing), ahead)
+        self._total = self._sampler.total
         self._weights = self._starting_weights(class_weight)
-        self._epoch = 0
-        self._served = 0
-        self._plan: tuple[int, PairPlan] | None = None
         self._weighed: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn()
 
-    def __len__(self) -> int:
-        self._ahead.watch()
-        return self._steps // self._part[1]
-
-    @property
-    def num_batches(self) -> int:
-        """Batches in an epoch, the same as `len`."""
-        return len(self)
-
     def __getitem__(self, index: int) -> tuple[tuple[Any, Any], np.ndarray, np.ndarray]:
-        index = self._number(index)
-        epoch, plan = self._current_plan()
-        self._served += 1
-        samples = self._samples(plan, epoch, index)
-        part = self._slice(index)
+        number = self._number(index)
+        epoch, plan = self._current()
+        samples = self._samples(plan, epoch, number)
+        part = self._slice(number)
         labels, weights = plan.similar[part].reshape(-1, 1).copy(), self._pair_weights(plan)[part].copy()
         if self.with_classes:
             labels = np.concatenate([labels, plan.codes[plan.pairs[part]]], axis=1).astype(np.float32)
@@ -180,50 +152,13 @@ class BalancedPairSequence(PyDataset):
         Raises:
             IndexError: If there is no such batch.
         """
-        plan, part = self._current_plan()[1], self._slice(self._number(index))
+        plan, part = self._current()[1], self._slice(self._number(index))
         return plan.pairs[part, 0].copy(), plan.pairs[part, 1].copy(), plan.similar[part].copy()
-
-    @property
-    def classes(self) -> list[Label]:
-        """The class labels, sorted."""
-        return self._sampler.labels.classes
-
-    @property
-    def labels(self) -> np.ndarray:
-        """`(n,)` position in `classes` of each sample; a sampler that makes samples adds theirs."""
-        return self._current_plan()[1].codes
-
-    @property
-    def class_weight(self) -> Mapping[Label, float]:
-        """The weight of each class as it is now; assign a mapping to change it from the next batch on."""
-        return MappingProxyType(dict(zip(self.classes, self._weights.tolist(), strict=True)))
-
-    @class_weight.setter
-    def class_weight(self, class_weight: ClassWeights) -> None:
-        self._weights = align_weights(class_weight, self.classes)
 
     @property
     def class_distribution(self) -> dict[Label, float]:
         """The share of each class among the members of all pairs of an epoch, with the sum 1."""
         return dict(zip(self.classes, self._sampler.class_distribution(self._epoch).tolist(), strict=True))
-
-    @property
-    def epoch(self) -> int:
-        """The epoch whose pairs are drawn now."""
-        return self._epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose pairs are drawn: the way to go on exactly where an interrupted training stopped.
-
-        `fit` alone counts on from there by itself. `AdaptiveClassWeight` sets it before each epoch.
-        """
-        self._epoch = whole("epoch", epoch, 0)
-        self._served = 0
-
-    def on_epoch_end(self) -> None:
-        """Go to the next epoch, if this one was really drawn: Keras also calls this before the first one."""
-        if self.redraw and self._served >= self._steps // self._part[1]:
-            self.set_epoch(self._epoch + 1)
 
     def describe(self) -> PairSummary:
         """What this epoch holds of each class.
@@ -234,86 +169,11 @@ class BalancedPairSequence(PyDataset):
         """
         return summarise(self._sampler, self._epoch, self._weights, self._steps, self.batch_size)
 
-    def shard(self, index: int, count: int) -> "BalancedPairSequence":
-        """The part of one process in training on several: its batches are `index`, `index + count` and so on.
+    def _draw(self, epoch: int) -> PairPlan:
+        return self._sampler.plan(epoch)
 
-        The parts are disjoint and equally long, and together they are the whole epoch. Each process makes the same
-        sequence, with the same `seed`, and takes its own part.
-
-        Raises:
-            ValueError: If the batches cannot be shared out equally, or there is no such part.
-        """
-        count = whole("count", count, 1)
-        if not 0 <= whole("index", index, 0) < count:
-            raise ValueError(f"`index` must be from 0 to count - 1. Received: index={index}, count={count}")
-        if self._part != (0, 1):
-            raise ValueError(f"This is already part {self._part[0]} of {self._part[1]}: take parts of the whole")
-        if self._steps % count or self._sampler.total % self.batch_size:
-            equal = max(self._sampler.total // self.batch_size // count, 1) * count
-            raise ValueError(
-                f"{count} parts cannot share {self._sampler.total} pairs in batches of {self.batch_size} equally: "
-                f"construct the sequence with steps_per_epoch={equal}, or another multiple of {count}. "
-                f"Received: index={index}, count={count}"
-            )
-        part = copy.copy(self)
-        part._part = (index, count)
-        part._served = 0
-        return part
-
-    def to_tf_dataset(self) -> Any:
-        """A `tf.data.Dataset` of the batches, one epoch long; each time it is gone through, it goes to the next epoch.
-
-        It starts at the epoch of this sequence, and takes its class weights as they are when a batch is drawn.
-
-        Raises:
-            ImportError: If TensorFlow is not installed.
-        """
-        served = copy.copy(self)
-        epochs = itertools.count(self._epoch) if self.redraw else itertools.repeat(self._epoch)
-
-        def batches() -> Any:
-            served.set_epoch(next(epochs))
-            for index in range(len(served)):
-                served._weights = self._weights
-                yield served[index]
-
-        return tf_dataset(batches, served[0], len(self))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ahead": copy.copy(self._ahead)}  # a copy has workers of its own
-
-    def _number(self, index: int) -> int:
-        """The number of a batch in the whole epoch."""
-        part, parts = self._part
-        steps = self._steps // parts
-        if not -steps <= index < steps:
-            raise IndexError(f"The epoch has {steps} batches. Received: index={index}")
-        return index % steps * parts + part
-
-    def _current_plan(self) -> tuple[int, PairPlan]:
-        """The epoch and its pairs, drawn once and read by all threads."""
-        current = self._plan
-        if current is None or current[0] != self._epoch:
-            epoch = self._epoch
-            self._plan = current = (epoch, self._sampler.plan(epoch))
-        return current
-
-    def _slice(self, number: int) -> slice:
-        """Where the pairs of a batch are in the plan."""
-        return slice(number * self.batch_size, (number + 1) * self.batch_size)
-
-    def _samples(self, plan: PairPlan, epoch: int, number: int) -> Any:
-        """The samples of a batch, left before right."""
-
-        def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:
-            number = k * self._part[1] + self._part[0]
-            index = plan.pairs[self._slice(number)].T.reshape(-1)
-            return index, epoch, number, None if plan.made is None else plan.made[index]
-
-        k = number // self._part[1]
-        if self._ahead.active:
-            return self._ahead.get(plan, k, self._steps // self._part[1], job)
-        return self._loader.load(*job(k))
+    def _index(self, plan: PairPlan, number: int) -> np.ndarray:
+        return plan.pairs[self._slice(number)].T.reshape(-1)  # the left ones first
 
     def _pair_weights(self, plan: PairPlan) -> np.ndarray:
         """Of each pair `sqrt(w_a w_b)`, which is `w_c` for a pair of one class, over its mean among those of its kind."""
@@ -330,7 +190,7 @@ class BalancedPairSequence(PyDataset):
     def _starting_weights(self, class_weight: WeightScheme | None) -> np.ndarray:
         if class_weight is None:
             return np.ones(len(self.classes))
-        counts = self._sampler.labels.counts
+        counts = self._labels.counts
         shares = self._sampler.drawing((self._sampler.epochs or 1) - 1).shares
         weights = scheme_weights(self.classes, counts, class_weight, name="class_weight")
         rare, common = counts.argmin(), counts.argmax()
@@ -351,8 +211,3 @@ class BalancedPairSequence(PyDataset):
 def _proportional(a: np.ndarray, b: np.ndarray) -> bool:
     return np.allclose(a / a.mean(), b / b.mean(), rtol=0.01)
 
-
-def _function(name: str, given: Any, of: str) -> Any:
-    if given is not None and not callable(given):
-        raise TypeError(f"`{name}` must be a function of {of}. Received: {name}={given!r}")
-    return given

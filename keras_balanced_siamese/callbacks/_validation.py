@@ -52,7 +52,7 @@ def _validation_pairs(data: Any) -> BalancedPairSequence:
     n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
     batch_size = min(n_pairs, 256)
     return BalancedPairSequence(
-        x, y, batch_size, steps_per_epoch=-(-n_pairs // batch_size), class_sampling="balanced", redraw=False, seed=0
+        x, y, batch_size, steps_per_epoch=-(-n_pairs // batch_size), class_sampling="balanced", max_repeats=None, redraw=False, seed=0
     )
 
 

@@ -1,0 +1,204 @@
+"""What data sets that draw every epoch anew have in common: epochs, live class weights, workers, parts."""
+
+import copy
+import itertools
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from keras_balanced_siamese._ahead import Ahead
+from keras_balanced_siamese._backend import PyDataset, tf_dataset
+from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
+from keras_balanced_siamese._sources import Loader, check_lengths, open_source
+from keras_balanced_siamese._typing import ArrayLike, ClassWeights, Label
+
+Self = TypeVar("Self", bound="EpochSequence")
+
+
+class EpochSequence(PyDataset):
+    """A data set whose batches are a function of (seed, epoch, index).
+
+    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size` and `_weights`, and has `_draw(epoch)`, which
+    returns the epoch's plan, with an attribute `codes`, and `_index(plan, number)`, the samples of a batch.
+
+    The arguments are those of `BalancedPairSequence`.
+    """
+
+    _total: int
+    _steps: int
+    batch_size: int
+    _weights: np.ndarray
+
+    def __init__(
+        self,
+        x: Any,
+        y: ArrayLike,
+        transform: Callable[..., Any] | None,
+        batch_transform: Callable[..., Any] | None,
+        redraw: bool,
+        seed: int | None,
+        workers: int,
+        use_multiprocessing: bool,
+        max_queue_size: int,
+    ):
+        super().__init__()  # Keras shall start no workers
+        self._labels: Labels = encode_labels(y, "y")
+        source = open_source(x)
+        check_lengths(source, len(self._labels.codes))
+        self.seed = secrets.randbits(63) if seed is None else whole("seed", seed, 0)
+        self.redraw = bool(redraw)
+        self.transform = _function("transform", transform, "one sample")
+        self.batch_transform = _function("batch_transform", batch_transform, "the samples of a batch")
+        self._loader = Loader(source, self.transform, self.batch_transform, self.seed)
+        workers, ahead = whole("workers", workers, 0), whole("max_queue_size", max_queue_size, 1)
+        self._ahead = Ahead(self._loader, workers, bool(use_multiprocessing), ahead)
+        self._part = (0, 1)
+        self._epoch = 0
+        self._served = 0
+        self._drawn: tuple[int, Any] | None = None
+
+    def __len__(self) -> int:
+        self._ahead.watch()
+        return self._steps // self._part[1]
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch, the same as `len`."""
+        return len(self)
+
+    @property
+    def classes(self) -> list[Label]:
+        """The class labels, sorted."""
+        return self._labels.classes
+
+    @property
+    def labels(self) -> np.ndarray:
+        """`(n,)` position in `classes` of each sample; a sampler that makes samples adds theirs."""
+        return self._current()[1].codes
+
+    @property
+    def class_weight(self) -> Mapping[Label, float]:
+        """The weight of each class as it is now; assign a mapping to change it from the next batch on."""
+        return MappingProxyType(dict(zip(self.classes, self._weights.tolist(), strict=True)))
+
+    @class_weight.setter
+    def class_weight(self, class_weight: ClassWeights) -> None:
+        self._weights = align_weights(class_weight, self.classes)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is drawn now."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that is drawn: the way to go on exactly where an interrupted training stopped.
+
+        `fit` alone counts on from there by itself. `AdaptiveClassWeight` sets it before each epoch.
+        """
+        self._epoch = whole("epoch", epoch, 0)
+        self._served = 0
+
+    def on_epoch_end(self) -> None:
+        """Go to the next epoch, if this one was really drawn: Keras also calls this before the first one."""
+        if self.redraw and self._served >= self._steps // self._part[1]:
+            self.set_epoch(self._epoch + 1)
+
+    def shard(self: Self, index: int, count: int) -> Self:
+        """The part of one process in training on several: its batches are `index`, `index + count` and so on.
+
+        The parts are disjoint and equally long, and together they are the whole epoch. Each process makes the same
+        sequence, with the same `seed`, and takes its own part.
+
+        Raises:
+            ValueError: If the batches cannot be shared out equally, or there is no such part.
+        """
+        count = whole("count", count, 1)
+        if not 0 <= whole("index", index, 0) < count:
+            raise ValueError(f"`index` must be from 0 to count - 1. Received: index={index}, count={count}")
+        if self._part != (0, 1):
+            raise ValueError(f"This is already part {self._part[0]} of {self._part[1]}: take parts of the whole")
+        if self._steps % count or self._total % self.batch_size:
+            equal = max(self._total // self.batch_size // count, 1) * count
+            raise ValueError(
+                f"{count} parts cannot share {self._total} items in batches of {self.batch_size} equally: construct the "
+                f"sequence with steps_per_epoch={equal}, or another multiple of {count}. "
+                f"Received: index={index}, count={count}"
+            )
+        part = copy.copy(self)
+        part._part = (index, count)
+        part._served = 0
+        return part
+
+    def to_tf_dataset(self) -> Any:
+        """A `tf.data.Dataset` of the batches, one epoch long; each time it is gone through, it goes to the next epoch.
+
+        It starts at the epoch of this sequence, and takes its class weights as they are when a batch is drawn: those
+        that `prefetch` has fetched keep the ones they have.
+
+        Raises:
+            ImportError: If TensorFlow is not installed.
+        """
+        served = copy.copy(self)
+        epochs = itertools.count(self._epoch) if self.redraw else itertools.repeat(self._epoch)
+
+        def batches() -> Iterator[Any]:
+            served.set_epoch(next(epochs))
+            for index in range(len(served)):
+                served._weights = self._weights
+                yield served[index]
+
+        return tf_dataset(batches, served[0], len(self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ahead": copy.copy(self._ahead)}  # a copy has workers of its own
+
+    def _draw(self, epoch: int) -> Any:
+        raise NotImplementedError
+
+    def _index(self, plan: Any, number: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def _current(self) -> tuple[int, Any]:
+        """The epoch and its plan, drawn once and read by all threads."""
+        current = self._drawn
+        if current is None or current[0] != self._epoch:
+            epoch = self._epoch
+            self._drawn = current = (epoch, self._draw(epoch))
+        return current
+
+    def _number(self, index: int) -> int:
+        """The number of a batch in the whole epoch."""
+        part, parts = self._part
+        steps = self._steps // parts
+        if not -steps <= index < steps:
+            raise IndexError(f"The epoch has {steps} batches. Received: index={index}")
+        return index % steps * parts + part
+
+    def _slice(self, number: int) -> slice:
+        """Where the items of a batch are in the plan."""
+        return slice(number * self.batch_size, (number + 1) * self.batch_size)
+
+    def _samples(self, plan: Any, epoch: int, number: int) -> Any:
+        """The samples of a batch, from a worker that has loaded them or loaded now."""
+        self._served += 1
+        part, parts = self._part
+
+        def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:
+            number = k * parts + part
+            index = self._index(plan, number)
+            return index, epoch, number, None if plan.made is None else plan.made[index]
+
+        k = number // parts
+        if self._ahead.active:
+            return self._ahead.get(plan, k, self._steps // parts, job)
+        return self._loader.load(*job(k))
+
+
+def _function(name: str, given: Any, of: str) -> Any:
+    if given is not None and not callable(given):
+        raise TypeError(f"`{name}` must be a function of {of}. Received: {name}={given!r}")
+    return given
