@@ -36,14 +36,16 @@ def whole_pool(codes: np.ndarray, counts: np.ndarray, rng: np.random.Generator) 
 def resample(pool: Pool, resampling: str, epoch: int) -> Pool:
     """The epoch's part of all samples.
 
-    - `"undersample"`: as many of each class as the smallest has. Each epoch goes on where the last one ended, so in
-      `ceil(n_c / smallest)` epochs all samples of a class are seen.
+    - `"undersample"`: as many of each class as the smallest has. Each epoch goes on where the last one ended, so all
+      samples of a class have had their turn after `ceil(n_c / smallest)` epochs.
     - `"oversample"`: all samples; each class counts as if it had as many as the largest.
     """
     if resampling == "oversample":
         return pool._replace(drawn=np.full_like(pool.drawn, pool.drawn.max()))
     smallest = np.full_like(pool.count, pool.count.min())
-    return pool._replace(turn=epoch * smallest % pool.size, count=smallest, drawn=smallest)
+    gone = epoch * smallest
+    turn = (gone + gone // pool.size) % pool.size  # each lap begins at another place, so neighbours change
+    return pool._replace(turn=turn, count=smallest, drawn=smallest)
 
 
 def sampled_pool(

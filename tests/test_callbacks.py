@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 
 import keras_balanced_siamese as kbs
-from keras_balanced_siamese import AdaptiveClassWeight
+from keras_balanced_siamese import AdaptiveClassWeight, BalancedPairSequence
 from keras_balanced_siamese._difficulty import difficulty, limit_factors
 
 positive = st.floats(0.05, 20)
@@ -516,3 +516,11 @@ def test_an_assignment_that_a_compiled_step_cannot_see_warns():
     else:
         loss.class_weight = {0: 10.0, 1: 10.0}
     assert model.fit(pairs, epochs=1, verbose=0).history["loss"][0] == pytest.approx(10 * first, rel=1e-5)
+
+
+def test_steps_of_fit_that_are_not_those_of_the_sequence_are_refused():
+    x, y = clusters()
+    pairs = BalancedPairSequence(x, y, batch_size=8, seed=0)
+    callback = AdaptiveClassWeight(pairs, validation_data=(x, y))
+    with pytest.raises(ValueError, match=r"construct the sequence with steps_per_epoch=3.*sequence of 8"):
+        compiled().fit(pairs, steps_per_epoch=3, epochs=2, verbose=0, callbacks=[callback])

@@ -150,6 +150,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self._start = self._weights()
             self._smoothed = np.full(len(self._start), np.nan)
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        steps = (self.params or {}).get("steps")
+        if isinstance(self._adapted, BalancedPairSequence) and steps is not None and steps != len(self._adapted):
+            raise ValueError(
+                f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the weights "
+                f"of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out of `fit`. "
+                f"Received: {steps} steps an epoch, and a sequence of {len(self._adapted)}"
+            )
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._in_epoch = True
         self._train_record = self._test_record = None

@@ -51,9 +51,8 @@ def _validation_pairs(data: Any) -> BalancedPairSequence:
     n_classes = len(np.unique(np.asarray(y)))
     n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
     batch_size = min(n_pairs, 256)
-    return BalancedPairSequence(
-        x, y, batch_size, steps_per_epoch=-(-n_pairs // batch_size), class_sampling="balanced", max_repeats=None, redraw=False, seed=0
-    )
+    steps = -(-n_pairs // batch_size)
+    return BalancedPairSequence(x, y, batch_size, steps_per_epoch=steps, max_repeats=None, redraw=False, seed=0)
 
 
 def losses_of(model: keras.Model) -> list[Any]:
