@@ -107,6 +107,20 @@ class EpochSequence(PyDataset):
         if self.redraw and self._served >= self._steps // self._part[1]:
             self.set_epoch(self._epoch + 1)
 
+    @property
+    def plan(self) -> Any:
+        """What this epoch draws: all its samples as indices."""
+        return self._current()[1]
+
+    def replace_plan(self, plan: Any) -> None:
+        """Draw something else in this epoch: what `HardPairMining` does."""
+        self._drawn = (self._epoch, plan)
+
+    def load(self, index: np.ndarray) -> Any:
+        """The samples at `index`, transformed as in this epoch: an array `(len(index), ...)`, or a tuple or dict."""
+        made = self.plan.made
+        return self._loader.load(index, self._epoch, self._steps, None if made is None else made[index])
+
     def shard(self: Self, index: int, count: int) -> Self:
         """The part of one process in training on several: its batches are `index`, `index + count` and so on.
 

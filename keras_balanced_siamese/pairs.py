@@ -160,6 +160,11 @@ class BalancedPairSequence(EpochSequence):
         """The share of each class among the members of all pairs of an epoch, with the sum 1."""
         return dict(zip(self.classes, self._sampler.class_distribution(self._epoch).tolist(), strict=True))
 
+    @property
+    def max_repeats(self) -> int | None:
+        """How often a positive pair may come in one epoch."""
+        return self._sampler.max_repeats
+
     def describe(self) -> PairSummary:
         """What this epoch holds of each class.
 

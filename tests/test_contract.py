@@ -124,6 +124,7 @@ def test_public_names_are_those_of_the_documentation():
         "FalseAcceptRate",
         "FalseRejectRate",
         "Gallery",
+        "HardPairMining",
         "MatthewsCorrelation",
         "PairReport",
         "TrueAcceptRate",

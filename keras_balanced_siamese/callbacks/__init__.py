@@ -2,3 +2,4 @@
 
 from keras_balanced_siamese.callbacks._adaptive import AdaptiveClassWeight as AdaptiveClassWeight
 from keras_balanced_siamese.callbacks._verification import VerificationReport as VerificationReport
+from keras_balanced_siamese.callbacks._mining import HardPairMining as HardPairMining
