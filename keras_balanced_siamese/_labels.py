@@ -1,11 +1,13 @@
 """Class labels of any type -> sorted classes, integer codes and counts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_balanced_siamese._typing import ArrayLike, Label
+
+STEP = 2**18  # labels that are looked at together
 
 
 class Labels(NamedTuple):
@@ -39,14 +41,60 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
         raise ValueError(f"`{name}` must hold at least one label. Received: {name} of shape {array.shape}")
     _refuse_missing(array, name)
     try:
-        classes, codes, counts = np.unique(array, return_inverse=True, return_counts=True)
+        classes, codes = _dense(array) or (_hashed(array) if array.dtype.kind == "O" else _sorted(array))
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in array.tolist()})
         raise TypeError(
             f"`{name}` must be all of one type, all strings or all numbers. Received: labels of the types {kinds}"
         ) from error
     plain = list(classes) if classes.dtype.kind in "mM" else classes.tolist()
-    return Labels(plain, codes.astype(np.int32).reshape(-1), counts.astype(np.int64))
+    return Labels(plain, codes, np.bincount(codes, minlength=len(plain)).astype(np.int64))
+
+
+def _dense(array: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Sorted classes and codes of whole numbers that lie close together: no sort, and no copy of the labels."""
+    if array.dtype.kind not in "iub":
+        return None
+    low, high = int(array.min()), int(array.max())
+    if high - low > len(array) // 4 + STEP:
+        return None
+    here = np.zeros(high - low + 1, bool)
+    for _, part in _parts(array):
+        here[_above(part, low)] = True
+    code = np.cumsum(here, dtype=np.int32) - np.int32(1)
+    codes = np.empty(len(array), np.int32)
+    for where, part in _parts(array):
+        codes[where] = code[_above(part, low)]
+    return (np.flatnonzero(here) + low).astype(array.dtype), codes
+
+
+def _sorted(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted classes and codes of anything that NumPy can sort."""
+    classes = np.unique(array)
+    codes = np.empty(len(array), np.int32)
+    for where, part in _parts(array):
+        codes[where] = np.searchsorted(classes, part)
+    return classes, codes
+
+
+def _hashed(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted classes and codes of Python objects."""
+    labels = array.tolist()
+    classes = np.empty(len(known := sorted(set(labels))), object)
+    classes[:] = known
+    code = {label: k for k, label in enumerate(known)}
+    return classes, np.fromiter(map(code.__getitem__, labels), np.int32, len(labels))
+
+
+def _above(part: np.ndarray, low: int) -> np.ndarray:
+    return part.astype(np.int64) - low
+
+
+def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The labels part by part: nothing of their size is needed beside them."""
+    for start in range(0, len(array), STEP):
+        where = slice(start, start + STEP)
+        yield where, array[where]
 
 
 def _as_array(labels: ArrayLike) -> np.ndarray:

@@ -151,7 +151,7 @@ def test_embeddings_are_those_of_the_encoder(distance):
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     used = np.flatnonzero(found.row >= 0)
     assert set(used) == set(pairs.plan.pairs.reshape(-1))
-    np.testing.assert_allclose(found.points[found.row[used]], expected[used], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.points[found.row[used]], expected[used], rtol=1e-4, atol=1e-5)
 
 
 def test_output_that_is_not_finite_is_not_mined():
