@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_balanced_siamese._pair_plan import negative_marginals
 from keras_balanced_siamese._pair_sampler import PairSampler
+from keras_balanced_siamese._summary_table import named, table
 from keras_balanced_siamese._typing import Label
 
 HEAD = ("class", "samples", "share", "distinct pairs", "positives", "share", "negatives", "repeats", "weight")
@@ -34,16 +35,14 @@ class PairSummary:
         return {"per_class": self.per_class, "totals": self.totals, "notes": self.notes}
 
     def __str__(self) -> str:
-        rows = [HEAD]
+        rows: list[tuple[str, ...]] = [HEAD]
         for label, row in self.per_class.items():
             cells = (f"{row['samples']:,}", f"{row['sample_share']:.2%}", f"{row['distinct_pairs']:,}")
             cells += (f"{row['positives']:,.1f}", f"{row['positive_share']:.2%}", f"{row['negative_share']:.2%}")
             rows.append((str(label), *cells, f"{row['repeats']:.3g}", f"{row['weight']:.3g}"))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         t = self.totals
-        lines.append(f"{t['pairs']:,} pairs in {t['steps']:,} batches, {t['positives'] / t['pairs']:.1%} of one class")
-        return "\n".join([*lines, *self.notes])
+        total = f"{t['pairs']:,} pairs in {t['steps']:,} batches, {t['positives'] / t['pairs']:.1%} of one class"
+        return "\n".join([table(rows), total, *self.notes])
 
     __repr__ = __str__
 
@@ -78,16 +77,11 @@ def _notes(per_class: dict[Label, dict[str, float]], repeats: float, fraction: f
         return notes
     single = [label for label, row in per_class.items() if row["samples"] == 1]
     if single:
-        notes.append(f"{_named(single)} of one sample: in pairs of different classes only")
+        notes.append(f"{named(single)} of one sample: in pairs of different classes only")
     full = [label for label, row in per_class.items() if row["repeats"] >= repeats and row["samples"] > 1]
     if full:
         notes.append(
-            f"{_named(full)} at the limit of {repeats:g} repeats of each pair: what their share asks for beyond that "
+            f"{named(full)} at the limit of {repeats:g} repeats of each pair: what their share asks for beyond that "
             "goes to the other classes"
         )
     return notes
-
-
-def _named(labels: list[Label]) -> str:
-    named = ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
-    return f"{len(labels)} class{'es' if len(labels) > 1 else ''} ({named})"
