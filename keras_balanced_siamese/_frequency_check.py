@@ -16,8 +16,8 @@ def starting_weights(
 ) -> np.ndarray:
     """The weights `(C,)` of the classes that a sequence starts with.
 
-    It warns, in the name of the caller's caller, if `shares` `(C,)` already draw rare classes more often and the weights
-    follow the class counts once more. Classes without a share are not looked at.
+    It warns, in the name of the caller's caller, if `shares` `(C,)` already draw rare classes more often and the
+    weights follow the class counts once more. Classes without a share are not looked at.
     """
     if class_weight is None:
         return np.ones(len(labels.classes))

@@ -93,7 +93,9 @@ class PairSampler:
         counts, drawing = self.labels.counts, self.drawing(0)
         if drawing.fraction == 0:
             return
-        single = [label for label, n, v in zip(self.labels.classes, counts, drawing.shares, strict=True) if n == 1 and v]
+        single = [
+            label for label, n, v in zip(self.labels.classes, counts, drawing.shares, strict=True) if n == 1 and v
+        ]
         if single:
             named = ", ".join(map(repr, single[:10])) + (", ..." if len(single) > 10 else "")
             warnings.warn(

@@ -23,9 +23,7 @@ class PairSummary:
         notes: Sentences on what a reader should know: classes that form no pair, shares that were cut.
     """
 
-    def __init__(
-        self, per_class: dict[Label, dict[str, float]], totals: dict[str, int], notes: list[str]
-    ):
+    def __init__(self, per_class: dict[Label, dict[str, float]], totals: dict[str, int], notes: list[str]):
         self.per_class = per_class
         self.totals = totals
         self.notes = notes
@@ -64,9 +62,7 @@ def summarise(sampler: PairSampler, epoch: int, weights: np.ndarray, steps: int,
         "weight": weights,
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    per_class = {
-        label: dict(zip(columns, row, strict=True)) for label, row in zip(labels.classes, rows, strict=True)
-    }
+    per_class = {label: dict(zip(columns, row, strict=True)) for label, row in zip(labels.classes, rows, strict=True)}
     totals = {"pairs": sampler.total, "positives": round(positives), "steps": steps, "batch_size": batch_size}
     return PairSummary(per_class, totals, _notes(per_class, drawing.repeats, drawing.fraction))
 

@@ -110,9 +110,7 @@ class BalancedPairSequence(EpochSequence):
         use_multiprocessing: bool = False,
         max_queue_size: int = 10,
     ):
-        super().__init__(
-            x, y, transform, batch_transform, redraw, seed, workers, use_multiprocessing, max_queue_size
-        )
+        super().__init__(x, y, transform, batch_transform, redraw, seed, workers, use_multiprocessing, max_queue_size)
         self.batch_size = whole("batch_size", batch_size, 1)
         self.positive_fraction = positive_fraction
         if positive_fraction is not None:
