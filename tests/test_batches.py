@@ -135,6 +135,20 @@ def test_all_samples_before_any_twice_over_the_epochs(n, k, steps, skipped):
     np.testing.assert_array_equal(epoch_of(again)[0], epoch_of(batches)[0])
 
 
+def test_progressive_epochs_go_on_too():
+    batches = build([30, 11, 7], 2, 3, class_sampling="progressive", epochs=6, steps_per_epoch=5)
+    use = np.zeros(48, int)
+    for epoch in range(9):
+        batches.set_epoch(epoch)
+        use += np.bincount(epoch_of(batches)[0].reshape(-1), minlength=48)
+    last = build([30, 11, 7], 2, 3, class_sampling="progressive", epochs=6, steps_per_epoch=5)
+    last.set_epoch(8)  # at once
+    np.testing.assert_array_equal(epoch_of(last)[0], epoch_of(batches)[0])
+    for c in range(3):
+        of_class = use[batches.labels == c]
+        assert of_class.max() - of_class.min() <= 1
+
+
 def test_any_two_samples_of_a_class_meet():
     for n, k in ((8, 4), (9, 4), (13, 3), (12, 6)):
         met = np.zeros((n, n))
@@ -227,6 +241,8 @@ def test_the_epoch_depends_on_seed_epoch_and_index_only():
         again.set_epoch(epoch)
         np.testing.assert_array_equal(epoch_of(first)[0], epoch_of(again)[0])
     assert (epoch_of(first)[0] != epoch_of(other)[0]).any()
+    other.set_epoch(5)
+    assert (epoch_of(first)[1] != epoch_of(other)[1]).any()  # other classes too
     copy = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(copy.indices(-1), first.indices(len(first) - 1))
     with pytest.raises(IndexError, match="batches"):
@@ -275,11 +291,17 @@ def test_resampling():
     for epoch in range(5):
         under.set_epoch(epoch)
         index, codes = epoch_of(under)
-        for c in range(3):
-            times = Counter(index[codes == c].tolist()).values()
-            assert (len(times), max(times)) == (8, 1)
+        assert all(len(set(index[codes == c].tolist())) == 8 for c in range(3))
         seen.update(index.reshape(-1).tolist())
     assert sum(under.labels[i] == 0 for i in seen) > 8
+    some = build([40, 40, 8], 2, 3, resampling="undersample", steps_per_epoch=7)
+    for epoch in range(5):
+        some.set_epoch(epoch)
+        index, codes = epoch_of(some)
+        for c in range(3):
+            times = np.bincount(np.unique(index[codes == c], return_inverse=True)[1].reshape(-1))
+            assert len(times) == 8
+            assert max(times) - min(times) <= 1
     over = build([40, 40, 8], resampling="oversample", class_sampling="natural", steps_per_epoch=30, max_repeats=None)
     assert visits_of(over).tolist() == [20, 20, 20]
 
