@@ -1,6 +1,7 @@
 """Siamese networks that learn rare classes: drop-in parts for `model.compile` and `model.fit` of Keras."""
 
 from keras_balanced_siamese._custom_objects import custom_objects as custom_objects
+from keras_balanced_siamese.batches import BalancedBatchSequence as BalancedBatchSequence
 from keras_balanced_siamese.calibration import calibrate as calibrate
 from keras_balanced_siamese.callbacks import AdaptiveClassWeight as AdaptiveClassWeight
 from keras_balanced_siamese.callbacks import HardPairMining as HardPairMining

@@ -138,8 +138,8 @@ class EpochSequence(PyDataset):
         if self._steps % count or self._total % self.batch_size:
             equal = max(self._total // self.batch_size // count, 1) * count
             raise ValueError(
-                f"{count} parts cannot share {self._total} items in batches of {self.batch_size} equally: construct the "
-                f"sequence with steps_per_epoch={equal}, or another multiple of {count}. "
+                f"{count} parts cannot share {self._total} items in batches of {self.batch_size} equally: construct "
+                f"the sequence with steps_per_epoch={equal}, or another multiple of {count}. "
                 f"Received: index={index}, count={count}"
             )
         part = copy.copy(self)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._grouping import nth_of_class
 from keras_balanced_siamese._pool import Pool
 from keras_balanced_siamese._quotas import round_to_sum
 
@@ -102,10 +103,7 @@ def _negatives(pool: Pool, shares: np.ndarray, total: int, epoch: int, rng: np.r
     quotas = round_to_sum(expected, total, rng)
     first, nth = _line(quotas, rng)
     second = _partners(first, shares, rng)
-    order = _grouped(second, len(shares))
-    visits = np.bincount(second, minlength=len(shares))
-    nth_second = np.empty_like(nth)
-    nth_second[order] = np.arange(total) - np.repeat(np.cumsum(visits) - visits - quotas, visits)
+    nth_second = quotas[second] + nth_of_class(second, len(shares))
     begin = epoch * np.ceil(2 * expected).astype(np.int64)
     sides = [(first, nth), (second, nth_second)]  # a class's turns as the second go on after those as the first
     return np.stack([pool.samples(owner, (begin[owner] + k) % pool.count[owner]) for owner, k in sides], axis=1)
@@ -124,11 +122,3 @@ def _partners(first: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -
         open_classes = np.flatnonzero(shares > 0)
         second[wrong] = np.where(first[wrong] == open_classes[0], open_classes[1], open_classes[0])
     return second
-
-
-def _grouped(codes: np.ndarray, n_classes: int) -> np.ndarray:
-    """The positions that sort the codes, stably: NumPy sorts 16 bits at a time without comparing."""
-    order = np.argsort((codes % 2**16).astype(np.uint16), kind="stable")
-    if n_classes > 2**16:
-        order = order[np.argsort((codes // 2**16).astype(np.uint16)[order], kind="stable")]
-    return order

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._class_sampler import ClassSampler
 from keras_balanced_siamese._labels import Labels
 from keras_balanced_siamese._pair_plan import PairPlan, negative_marginals, plan_pairs, positives_before
-from keras_balanced_siamese._pool import Pool, check_resampling, resample, sampled_pool, whole_pool
+from keras_balanced_siamese._pool import Pool
 from keras_balanced_siamese._quotas import fill
 from keras_balanced_siamese._typing import ClassSampling
-from keras_balanced_siamese.resampling import PROGRESSIVE, class_shares, natural_fraction
+from keras_balanced_siamese.resampling import natural_fraction
 
 
 class Drawing(NamedTuple):
@@ -43,27 +44,12 @@ class PairSampler:
         epochs: int | None,
         seed: int,
     ):
-        check_resampling(resampling)
-        progressive = isinstance(class_sampling, str) and class_sampling == PROGRESSIVE
-        if progressive != (epochs is not None):
-            cure = "pass `epochs` too, over how many" if progressive else "leave it out otherwise"
-            raise ValueError(
-                "`epochs` is for class_sampling='progressive', which goes from natural to balanced shares: "
-                f"{cure}. Received: class_sampling={class_sampling!r}, epochs={epochs!r}"
-            )
-        if len(labels.counts) < 2:
-            raise ValueError(f"`y` must hold at least two classes. Received: only the class {labels.classes[0]!r}")
+        self.source = ClassSampler(labels, x, class_sampling, resampling, epochs, seed)
         self.labels = labels
-        self.x = x
-        self.class_sampling = class_sampling
-        self.resampling = resampling
         self.positive_fraction = positive_fraction
         self.max_repeats = None if max_repeats is None else whole("max_repeats", max_repeats, 1)
-        self.epochs = None if epochs is None else whole("epochs", epochs, 1)
         self.seed = seed
-        self._all = whole_pool(labels.codes, labels.counts, np.random.default_rng([seed, 0, 2]))
-        self._pooled: tuple[int, tuple[Pool, np.ndarray, np.ndarray | None]] | None = None
-        self.total = int(self._pool(0)[0].drawn.sum())  # pairs in an epoch
+        self.total = self.source.total  # pairs in an epoch
 
     def drawing(self, epoch: int) -> Drawing:
         """What the epoch draws from.
@@ -71,16 +57,14 @@ class PairSampler:
         Raises:
             ValueError: If the shares leave too few classes for the pairs that are wanted.
         """
-        pool, codes, made = self._pool(epoch)
-        progress = 0.0 if self.epochs is None else min(epoch / max(self.epochs - 1, 1), 1.0)
-        shares = class_shares(self.labels.classes, pool.drawn, self.class_sampling, progress)
+        pool, codes, made, shares = self.source.offer(epoch)
         fraction = self.positive_fraction
         if fraction is None:
             fraction = natural_fraction(shares, pool.count)
         if fraction < 1 and (shares > 0).sum() < 2:
             raise ValueError(
                 "Different pairs need at least two classes with a share above 0. "
-                f"Received: class_sampling={self.class_sampling!r}"
+                f"Received: class_sampling={self.source.class_sampling!r}"
             )
         able = np.where(pool.count > 1, shares, 0.0)
         if fraction > 0 and not able.any():
@@ -109,7 +93,9 @@ class PairSampler:
         counts, drawing = self.labels.counts, self.drawing(0)
         if drawing.fraction == 0:
             return
-        single = [label for label, n, v in zip(self.labels.classes, counts, drawing.shares, strict=True) if n == 1 and v]
+        single = [
+            label for label, n, v in zip(self.labels.classes, counts, drawing.shares, strict=True) if n == 1 and v
+        ]
         if single:
             named = ", ".join(map(repr, single[:10])) + (", ..." if len(single) > 10 else "")
             warnings.warn(
@@ -131,13 +117,3 @@ class PairSampler:
         n_positive = drawing.expected.sum()
         members = drawing.expected + (self.total - n_positive) * negative_marginals(drawing.shares)
         return members / self.total
-
-    def _pool(self, epoch: int) -> tuple[Pool, np.ndarray, np.ndarray | None]:
-        if self.resampling is None:
-            return self._all, self.labels.codes, None
-        if isinstance(self.resampling, str):
-            return resample(self._all, self.resampling, epoch), self.labels.codes, None
-        if self._pooled is None or self._pooled[0] != epoch:
-            sequence = np.random.SeedSequence([self.seed, epoch, 3])
-            self._pooled = (epoch, sampled_pool(self.resampling, self.x, self.labels, sequence))
-        return self._pooled[1]

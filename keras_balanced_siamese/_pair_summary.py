@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_balanced_siamese._pair_plan import negative_marginals
 from keras_balanced_siamese._pair_sampler import PairSampler
+from keras_balanced_siamese._summary_table import named, table
 from keras_balanced_siamese._typing import Label
 
 HEAD = ("class", "samples", "share", "distinct pairs", "positives", "share", "negatives", "repeats", "weight")
@@ -22,9 +23,7 @@ class PairSummary:
         notes: Sentences on what a reader should know: classes that form no pair, shares that were cut.
     """
 
-    def __init__(
-        self, per_class: dict[Label, dict[str, float]], totals: dict[str, int], notes: list[str]
-    ):
+    def __init__(self, per_class: dict[Label, dict[str, float]], totals: dict[str, int], notes: list[str]):
         self.per_class = per_class
         self.totals = totals
         self.notes = notes
@@ -34,16 +33,14 @@ class PairSummary:
         return {"per_class": self.per_class, "totals": self.totals, "notes": self.notes}
 
     def __str__(self) -> str:
-        rows = [HEAD]
+        rows: list[tuple[str, ...]] = [HEAD]
         for label, row in self.per_class.items():
             cells = (f"{row['samples']:,}", f"{row['sample_share']:.2%}", f"{row['distinct_pairs']:,}")
             cells += (f"{row['positives']:,.1f}", f"{row['positive_share']:.2%}", f"{row['negative_share']:.2%}")
             rows.append((str(label), *cells, f"{row['repeats']:.3g}", f"{row['weight']:.3g}"))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         t = self.totals
-        lines.append(f"{t['pairs']:,} pairs in {t['steps']:,} batches, {t['positives'] / t['pairs']:.1%} of one class")
-        return "\n".join([*lines, *self.notes])
+        total = f"{t['pairs']:,} pairs in {t['steps']:,} batches, {t['positives'] / t['pairs']:.1%} of one class"
+        return "\n".join([table(rows), total, *self.notes])
 
     __repr__ = __str__
 
@@ -65,9 +62,7 @@ def summarise(sampler: PairSampler, epoch: int, weights: np.ndarray, steps: int,
         "weight": weights,
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    per_class = {
-        label: dict(zip(columns, row, strict=True)) for label, row in zip(labels.classes, rows, strict=True)
-    }
+    per_class = {label: dict(zip(columns, row, strict=True)) for label, row in zip(labels.classes, rows, strict=True)}
     totals = {"pairs": sampler.total, "positives": round(positives), "steps": steps, "batch_size": batch_size}
     return PairSummary(per_class, totals, _notes(per_class, drawing.repeats, drawing.fraction))
 
@@ -78,16 +73,11 @@ def _notes(per_class: dict[Label, dict[str, float]], repeats: float, fraction: f
         return notes
     single = [label for label, row in per_class.items() if row["samples"] == 1]
     if single:
-        notes.append(f"{_named(single)} of one sample: in pairs of different classes only")
+        notes.append(f"{named(single)} of one sample: in pairs of different classes only")
     full = [label for label, row in per_class.items() if row["repeats"] >= repeats and row["samples"] > 1]
     if full:
         notes.append(
-            f"{_named(full)} at the limit of {repeats:g} repeats of each pair: what their share asks for beyond that "
+            f"{named(full)} at the limit of {repeats:g} repeats of each pair: what their share asks for beyond that "
             "goes to the other classes"
         )
     return notes
-
-
-def _named(labels: list[Label]) -> str:
-    named = ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
-    return f"{len(labels)} class{'es' if len(labels) > 1 else ''} ({named})"

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def fill(total: float, shares: np.ndarray, caps: np.ndarray) -> np.ndarray:
-    """Share out `total` in proportion to `shares`, as water fills basins: what a full class cannot take, the others get.
+    """Share out `total` in proportion to `shares`, as water fills basins: what is too much for one, the others get.
 
     ```
     expected_c = min(level * shares_c, caps_c)   with the level at which they sum to total
@@ -47,4 +47,27 @@ def round_to_sum(expected: np.ndarray, total: int, rng: np.random.Generator) -> 
         edges = np.minimum(np.floor(edges * (missing / edges[-1]) + rng.random()), missing)
         edges[-1] = missing
         rounded[wanted] += np.diff(edges, prepend=0.0).astype(np.int64)
+    return rounded
+
+
+def round_with_debts(expected: np.ndarray, owed: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
+    """Like `round_to_sum`, but those whom earlier roundings owe something are more likely to be rounded up.
+
+    Args:
+        expected: `(C,)` with the sum `total`.
+        owed: `(C,)` what was expected so far less what was given; about from -1 to 1.
+        total: The sum of the result.
+        rng: Decides among those who are owed about the same.
+
+    Returns:
+        `(C,)` whole numbers, `expected` rounded down or up.
+    """
+    expected = np.round(expected, 6)  # what is whole stays so
+    rounded = np.floor(expected).astype(np.int64)
+    wanted = np.flatnonzero(expected > rounded)
+    missing = total - int(rounded.sum())
+    if 0 < missing < len(wanted):
+        claim = (owed + expected - rounded)[wanted] + rng.random(len(wanted))
+        wanted = wanted[np.argpartition(-claim, missing)[:missing]]
+    rounded[wanted[:missing]] += 1
     return rounded

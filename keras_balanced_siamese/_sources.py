@@ -67,8 +67,8 @@ class Loader:
         for part in parts(changed):
             if length(part) != len(index):
                 raise ValueError(
-                    f"`batch_transform` must return as many samples as it is given, {len(index)}: the left and the "
-                    f"right ones of a batch, one after the other. Received: {length(part)}"
+                    f"`batch_transform` must return as many samples as it is given, all {len(index)} of a batch. "
+                    f"Received: {length(part)}"
                 )
         return changed
 

@@ -1,6 +1,5 @@
 """Balanced pairs for a two-input model, as a data set that `model.fit` takes."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,14 +7,12 @@ import numpy as np
 
 from keras_balanced_siamese._checks import fraction, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
+from keras_balanced_siamese._frequency_check import starting_weights
 from keras_balanced_siamese._pair_plan import PairPlan
 from keras_balanced_siamese._pair_sampler import PairSampler
 from keras_balanced_siamese._pair_summary import PairSummary, summarise
 from keras_balanced_siamese._sources import halves
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, Label, WeightScheme
-from keras_balanced_siamese.class_weights import scheme_weights
-
-FREQUENCY_SCHEMES = ("balanced", "sqrt", "effective")
 
 
 class BalancedPairSequence(EpochSequence):
@@ -113,9 +110,7 @@ class BalancedPairSequence(EpochSequence):
         use_multiprocessing: bool = False,
         max_queue_size: int = 10,
     ):
-        super().__init__(
-            x, y, transform, batch_transform, redraw, seed, workers, use_multiprocessing, max_queue_size
-        )
+        super().__init__(x, y, transform, batch_transform, redraw, seed, workers, use_multiprocessing, max_queue_size)
         self.batch_size = whole("batch_size", batch_size, 1)
         self.positive_fraction = positive_fraction
         if positive_fraction is not None:
@@ -129,7 +124,8 @@ class BalancedPairSequence(EpochSequence):
             self._steps = whole("steps_per_epoch", steps_per_epoch, 1)
             self._sampler.total = self._steps * self.batch_size
         self._total = self._sampler.total
-        self._weights = self._starting_weights(class_weight)
+        shares = self._sampler.drawing(self._sampler.source.last_epoch).shares
+        self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
         self._weighed: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn()
 
@@ -191,28 +187,3 @@ class BalancedPairSequence(EpochSequence):
                     products[kind] /= products[kind].mean() or 1.0 if kind.any() else 1.0
             self._weighed = known = (plan, weights, products.astype(np.float32))
         return known[2]
-
-    def _starting_weights(self, class_weight: WeightScheme | None) -> np.ndarray:
-        if class_weight is None:
-            return np.ones(len(self.classes))
-        counts = self._labels.counts
-        shares = self._sampler.drawing((self._sampler.epochs or 1) - 1).shares
-        weights = scheme_weights(self.classes, counts, class_weight, name="class_weight")
-        rare, common = counts.argmin(), counts.argmax()
-        corrected = shares[rare] / shares[common] > 1.5 * counts[rare] / counts[common]
-        schemes = [scheme_weights(self.classes, counts, scheme) for scheme in FREQUENCY_SCHEMES]
-        if corrected and any(_proportional(weights, one) for one in schemes):
-            warnings.warn(
-                f"Class frequency is corrected twice: class_sampling={self.class_sampling!r} draws "
-                f"{self.classes[rare]!r} ({counts[rare]} samples) {shares[rare] / shares[common]:.3g} times as often "
-                f"as {self.classes[common]!r} ({counts[common]} samples), and class_weight counts it "
-                f"{weights[rare] / weights[common]:.3g} times as much again. Pass class_weight=None, or "
-                "class_sampling='natural'",
-                stacklevel=3,
-            )
-        return weights
-
-
-def _proportional(a: np.ndarray, b: np.ndarray) -> bool:
-    return np.allclose(a / a.mean(), b / b.mean(), rtol=0.01)
-

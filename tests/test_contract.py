@@ -116,6 +116,7 @@ def test_models_open_on_any_backend_whatever_backend_wrote_them(writer, how):
 def test_public_names_are_those_of_the_documentation():
     assert sorted(PUBLIC) == [
         "AdaptiveClassWeight",
+        "BalancedBatchSequence",
         "BalancedPairAccuracy",
         "BalancedPairSequence",
         "DistanceToProbability",

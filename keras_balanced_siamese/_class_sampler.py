@@ -1,0 +1,67 @@
+"""Labels, class shares and resampling -> what each epoch may draw from."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._labels import Labels
+from keras_balanced_siamese._pool import Pool, check_resampling, resample, sampled_pool, whole_pool
+from keras_balanced_siamese._typing import ClassSampling
+from keras_balanced_siamese.resampling import PROGRESSIVE, class_shares
+
+
+class Offer(NamedTuple):
+    """What one epoch draws from, and in which proportions."""
+
+    pool: Pool
+    codes: np.ndarray  # (N,) class of each sample
+    made: np.ndarray | None  # (N, d) the samples, if a sampler made them
+    shares: np.ndarray  # (C,) of the classes
+
+
+class ClassSampler:
+    """The samples and the class shares of each epoch; the same ones for the same epoch.
+
+    The arguments are those of `BalancedPairSequence`.
+    """
+
+    def __init__(
+        self, labels: Labels, x: Any, class_sampling: ClassSampling, resampling: Any, epochs: int | None, seed: int
+    ):
+        check_resampling(resampling)
+        progressive = isinstance(class_sampling, str) and class_sampling == PROGRESSIVE
+        if progressive != (epochs is not None):
+            cure = "pass `epochs` too, over how many" if progressive else "leave it out otherwise"
+            raise ValueError(
+                "`epochs` is for class_sampling='progressive', which goes from natural to balanced shares: "
+                f"{cure}. Received: class_sampling={class_sampling!r}, epochs={epochs!r}"
+            )
+        if len(labels.counts) < 2:
+            raise ValueError(f"`y` must hold at least two classes. Received: only the class {labels.classes[0]!r}")
+        self.labels = labels
+        self.x = x
+        self.class_sampling = class_sampling
+        self.resampling = resampling
+        self.epochs = None if epochs is None else whole("epochs", epochs, 1)
+        self.seed = seed
+        self._all = whole_pool(labels.codes, labels.counts, np.random.default_rng([seed, 0, 2]))
+        self._pooled: tuple[int, tuple[Pool, np.ndarray, np.ndarray | None]] | None = None
+        self.total = int(self._pool(0)[0].drawn.sum())  # samples that the first epoch counts as
+        self.last_epoch = (self.epochs or 1) - 1  # after which the shares stay as they are
+
+    def offer(self, epoch: int) -> Offer:
+        """What the epoch draws from."""
+        pool, codes, made = self._pool(epoch)
+        progress = 0.0 if self.epochs is None else min(epoch / max(self.epochs - 1, 1), 1.0)
+        return Offer(pool, codes, made, class_shares(self.labels.classes, pool.drawn, self.class_sampling, progress))
+
+    def _pool(self, epoch: int) -> tuple[Pool, np.ndarray, np.ndarray | None]:
+        if self.resampling is None:
+            return self._all, self.labels.codes, None
+        if isinstance(self.resampling, str):
+            return resample(self._all, self.resampling, epoch), self.labels.codes, None
+        if self._pooled is None or self._pooled[0] != epoch:
+            sequence = np.random.SeedSequence([self.seed, epoch, 3])
+            self._pooled = (epoch, sampled_pool(self.resampling, self.x, self.labels, sequence))
+        return self._pooled[1]
