@@ -327,6 +327,16 @@ def test_starting_weights_are_what_the_factors_multiply():
     np.testing.assert_allclose(seen, [[0.5, 1.0, 3.0]] * 5, rtol=1e-6)
 
 
+def test_batches_are_a_target_too():
+    x, y = clusters()
+    batches = kbs.BalancedBatchSequence(x, y, 3, 2, seed=0)
+    seen, _ = simulate(AdaptiveClassWeight(batches, monitor="error"), lambda epoch: [0.1, 0.1, 0.3], 4)
+    assert seen[-1][2] > 1.2
+    assert batches[0][2].max() > 1.2
+    with pytest.raises(ValueError, match="takes single samples: pass `monitor`"):
+        AdaptiveClassWeight(batches, validation_data=(x, y))
+
+
 def test_logs_history_and_verbose():
     lines = []
     callback = AdaptiveClassWeight(sequence(), monitor="error", verbose=1, sink=lines.append)

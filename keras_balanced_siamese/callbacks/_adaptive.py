@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_balanced_siamese._checks import at_least, fraction, whole
 from keras_balanced_siamese._difficulty import difficulty, limit_factors
+from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, open_validation, short
@@ -39,6 +40,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
       loss of each label in training, before weighting.
     - a `BalancedPairSequence`: the classes of the data. Its error is that of `evaluate_pairs` on `validation_data`. The
       callback also sets the sequence's epoch, so that a training that is resumed draws the pairs it would have drawn.
+      For a `BalancedBatchSequence` the same holds, but its model takes no pairs: the errors come from `monitor`.
 
     Adapting pays where class frequency is not corrected otherwise. On balanced pairs expect little.
 
@@ -93,7 +95,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def __init__(
         self,
-        target: WeightedPairLoss | BalancedPairSequence | None = None,
+        target: WeightedPairLoss | EpochSequence | None = None,
         *,
         validation_data: Any = None,
         monitor: str | None = None,
@@ -152,11 +154,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         steps = (self.params or {}).get("steps")
-        if isinstance(self._adapted, BalancedPairSequence) and steps is not None and steps != len(self._adapted):
+        if isinstance(self._adapted, EpochSequence) and steps is not None and steps != len(self._adapted):
             raise ValueError(
-                f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the weights "
-                f"of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out of `fit`. "
-                f"Received: {steps} steps an epoch, and a sequence of {len(self._adapted)}"
+                f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the "
+                f"weights of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out "
+                f"of `fit`. Received: {steps} steps an epoch, and a sequence of {len(self._adapted)}"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -262,7 +264,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         """Check that there is one source of errors, and that it fits the target."""
         if data is not None and self.monitor is not None:
             raise ValueError("Pass `validation_data` or `monitor`, not both.")
-        if not isinstance(self.target, BalancedPairSequence):
+        if not isinstance(self.target, EpochSequence):
             if data is not None:
                 raise ValueError(
                     "`validation_data` measures the classes of the data, but a loss weighs the pair labels 0 and 1: "
@@ -271,10 +273,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 )
             if self.target is not None and not isinstance(self.target, WeightedPairLoss):
                 raise TypeError(
-                    "`target` must be a loss with class weights, a `BalancedPairSequence` or None. "
-                    f"Received: target={self.target!r}"
+                    "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, "
+                    f"or None. Received: target={self.target!r}"
                 )
             return None
+        if data is not None and not isinstance(self.target, BalancedPairSequence):
+            raise ValueError(
+                "`validation_data` becomes pairs, but a model that is trained on a `BalancedBatchSequence` takes "
+                "single samples: pass `monitor`, the prefix of the entries of `logs` that hold the error of each class."
+            )
         if data is None:
             if self.monitor is None:
                 raise ValueError(

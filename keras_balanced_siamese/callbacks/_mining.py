@@ -131,7 +131,8 @@ class HardPairMining(keras.callbacks.Callback):
         assert self.model is not None  # looking at it brings its variables up to date
         plan = self.pairs.plan
         samples = np.unique(plan.pairs)
-        points = np.asarray(self._encoder.predict(_Samples(self.pairs, samples, self.batch_size), verbose=0))
+        encoder: Any = self._encoder
+        points = np.asarray(encoder.predict(_Samples(self.pairs, samples, self.batch_size), verbose=0))
         points = points.astype(np.float32)
         if not np.isfinite(points).all():
             warnings.warn("No pairs are mined: the encoder's output is not finite.", stacklevel=2)
