@@ -154,7 +154,7 @@ class EpochSequence(PyDataset):
         that `prefetch` has fetched keep the ones they have.
 
         Raises:
-            ImportError: If TensorFlow is not installed.
+            ImportError: If the package for it is not installed.
         """
         served = copy.copy(self)
         epochs = itertools.count(self._epoch) if self.redraw else itertools.repeat(self._epoch)

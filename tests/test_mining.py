@@ -154,7 +154,7 @@ def test_embeddings_are_those_of_the_encoder(distance):
     mining.set_model(model)
     mining.on_train_begin()
     found = mining._embed()
-    expected = mining._encoder.predict(x * 2, verbose=0)
+    expected = mining.encoder_.predict(x * 2, verbose=0)
     if distance == "cosine":
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     used = np.flatnonzero(found.row >= 0)

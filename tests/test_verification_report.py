@@ -21,7 +21,7 @@ def test_logs_are_the_report_of_the_trained_model(how):
     x, y = clusters(seed=1)
     report = kbs.VerificationReport((x, y), class_counts=COUNTS)
     model, history = fit(report, **how)
-    pairs = kbs.BalancedPairSequence(x, y, batch_size=256, steps_per_epoch=3, redraw=False, seed=0)
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=256, steps_per_epoch=3, max_repeats=None, redraw=False, seed=0)
     left, right, similar = (np.concatenate(part) for part in zip(*map(pairs.indices, range(3)), strict=True))
     distances = model.predict((x[left], x[right]), verbose=0)
     expected = kbs.evaluate_pairs(distances, similar, classes=y[np.stack([left, right], 1)], class_counts=COUNTS)

@@ -39,6 +39,9 @@ class HardPairMining(keras.callbacks.Callback):
         encoder: The model that embeds. `None` finds it in the model: the only layer of it that is a model itself.
         batch_size: Samples that are embedded at a time.
 
+    Attributes:
+        encoder_: The model that embeds.
+
     Raises:
         TypeError: If `pairs` or `encoder` is of the wrong kind.
         ValueError: For arguments out of range; when training begins, if the encoder cannot be found.
@@ -95,7 +98,7 @@ class HardPairMining(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         assert self.model is not None
         self._embedded = None
-        self._encoder = self.encoder or _encoder_of(self.model)
+        self.encoder_ = self.encoder or _encoder_of(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.pairs.set_epoch(epoch)
@@ -131,7 +134,7 @@ class HardPairMining(keras.callbacks.Callback):
         assert self.model is not None  # looking at it brings its variables up to date
         plan = self.pairs.plan
         samples = np.unique(plan.pairs)
-        encoder: Any = self._encoder
+        encoder: Any = self.encoder_
         points = np.asarray(encoder.predict(_Samples(self.pairs, samples, self.batch_size), verbose=0))
         points = points.astype(np.float32)
         if not np.isfinite(points).all():
