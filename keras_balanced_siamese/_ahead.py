@@ -19,7 +19,8 @@ class Ahead:
     """Loads the batches that probably come next.
 
     Keras starts workers of its own, but on some backends they hand out old batches after a model was built by `fit`,
-    and on all they fix the sample weights when they fetch a batch. Here only the samples are loaded ahead. A wrong guess costs time and nothing else, because each batch is asked for by its number.
+    and on all they fix the sample weights when they fetch a batch. Here only the samples are loaded ahead. A wrong
+    guess costs time and nothing else, because each batch is asked for by its number.
 
     Args:
         loader: What loads; a process gets a copy of it.
