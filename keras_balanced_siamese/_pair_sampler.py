@@ -101,14 +101,14 @@ class PairSampler:
             warnings.warn(
                 f"{len(single)} of {len(counts)} classes have one sample and form no pair of one class, only pairs of "
                 f"different classes: {named}",
-                stacklevel=4,
+                stacklevel=3,
             )
         if self.max_repeats is not None and drawing.repeats > self.max_repeats:
             warnings.warn(
                 f"An epoch has {drawing.expected.sum():,.0f} pairs of one class, and the samples form so few that each "
                 f"comes up to {drawing.repeats:g} times instead of max_repeats={self.max_repeats}. Pass a smaller "
                 "`steps_per_epoch`, or max_repeats=None",
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def class_distribution(self, epoch: int) -> np.ndarray:
