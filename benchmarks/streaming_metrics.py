@@ -39,6 +39,13 @@ DISTRIBUTIONS = {
     "unnormalised, 3.0 and 3.1 +- 0.1": lambda n, z: (z(3, 0.1, n), z(3.1, 0.1, n)),
     "unnormalised, 20.5 and 22 +- 0.7": lambda n, z: (z(20.5, 0.7, n), z(22, 0.7, n)),
     "unnormalised, 960 and 1000 +- 30": lambda n, z: (z(960, 30, n), z(1000, 30, n)),
+    "unnormalised, 99 and 101 +- 1": lambda n, z: (z(99, 1, n), z(101, 1, n)),
+    "unnormalised, 4950 and 5050 +- 50": lambda n, z: (z(4950, 50, n), z(5050, 50, n)),
+    "unnormalised, 4700 and 5300 +- 300": lambda n, z: (z(4700, 300, n), z(5300, 300, n)),
+    "squared, 18000 and 22000 +- 2000": lambda n, z: (z(18000, 2000, n), z(22000, 2000, n)),
+    "squared, 90000 and 94000 +- 3000": lambda n, z: (z(90000, 3000, n), z(94000, 3000, n)),
+    "small, 0.001 and 0.0015 +- 30 %": lambda n, z: (z(1e-3, 3e-4, n), z(1.5e-3, 4.5e-4, n)),
+    "small, 0.001 and 0.0011 +- 5 %": lambda n, z: (z(1e-3, 5e-5, n), z(1.1e-3, 5.5e-5, n)),
     "lognormal, sigma 3": lambda n, z: (np.exp(z(-1, 3, n)), np.exp(z(1, 3, n))),
     "probabilities, logits +-8 +- 3": lambda n, z: (-sigmoid(z(8, 3, n)), -sigmoid(z(-8, 3, n))),
     "probabilities, logits 8 and 6 +- 3": lambda n, z: (-sigmoid(z(8, 3, n)), -sigmoid(z(6, 3, n))),
@@ -48,6 +55,8 @@ DISTRIBUTIONS = {
     "squared distances to 100": lambda n, z: (np.minimum(z(5, 2, n) ** 2, 100), np.minimum(z(7, 2, n) ** 2, 100)),
     "constant": lambda n, _: (np.full(n, 0.7), np.full(n, 0.7)),
     "whole numbers": lambda n, z: (np.round(z(3, 2, n)), np.round(z(5, 2, n))),
+    "whole numbers, 60 and 70 +- 10": lambda n, z: (np.round(z(60, 10, n)), np.round(z(70, 10, n))),
+    "float16, 1.36 and 1.41 +- 0.03": lambda n, z: tuple(z(mean, 0.03, n).astype("float16") for mean in (1.36, 1.41)),
 }
 
 
@@ -61,8 +70,7 @@ def exact_values(distance, similar):
     auc = np.sum(np.diff(far) * (tar[1:] + tar[:-1]) / 2)
     eer = np.interp(0.0, far + tar - 1, far)
     k = np.argmax(far > 0.01)
-    tar_at = tar[k - 1] + (0.01 - far[k - 1]) / (far[k] - far[k - 1]) * (tar[k] - tar[k - 1])
-    return {"AUC": auc, "EER": eer, "PR AUC": np.sum(np.diff(tar) * found / accepted), "TAR@1%": tar_at}
+    return {"AUC": auc, "EER": eer, "PR AUC": np.sum(np.diff(tar) * found / accepted), "TAR@1%": tar[k - 1]}
 
 
 def print_errors(pairs, resolutions, seeds):
@@ -109,21 +117,15 @@ def print_times(batch, steps, rounds):
     choices = {
         "no metric": (list, labels),
         "keras.metrics.AUC(200)": (lambda: [keras.metrics.AUC(num_thresholds=200)], labels),
-        "EqualErrorRate": (lambda: [EqualErrorRate(higher_is_similar=True)], labels),
-        "VerificationAUC": (lambda: [VerificationAUC(higher_is_similar=True)], labels),
-        "both": (lambda: [EqualErrorRate(higher_is_similar=True), VerificationAUC(higher_is_similar=True)], labels),
-        "both, resolution 64": (
-            lambda: [cls(higher_is_similar=True, resolution=64) for cls in (EqualErrorRate, VerificationAUC)],
-            labels,
-        ),
+        **{cls.__name__: (lambda cls=cls: [cls(higher_is_similar=True)], labels) for cls in METRICS.values()},
         "BalancedPairAccuracy, 10 classes": (
             lambda: [BalancedPairAccuracy(0.5, higher_is_similar=True, classes=classes)],
             with_codes,
         ),
-        "EqualErrorRate, 10 classes, 64": (
-            lambda: [EqualErrorRate(higher_is_similar=True, classes=classes, resolution=64)],
-            with_codes,
-        ),
+        **{
+            f"{cls.__name__}, 10 classes": (lambda cls=cls: [cls(higher_is_similar=True, classes=classes)], with_codes)
+            for cls in METRICS.values()
+        },
     }
     for jit in (False, True) if backend == "tensorflow" else (None,):
         models = {}
@@ -150,8 +152,8 @@ if __name__ == "__main__":
     parser.add_argument("--only", choices=["error", "time"])
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--resolutions", type=int, nargs="+", default=[64, 256, 512, 1024])
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[64, 512])
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()

@@ -1,6 +1,7 @@
 """Operating points -> the threshold that a user asks for."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,24 @@ def check_operating_point(operating_point: Any) -> Any:
         return operating_point
     if isinstance(operating_point, Mapping) and len(operating_point) == 1:
         ((name, value),) = operating_point.items()
-        if name == "far" and np.ndim(value) == 0 and 0 < float(value) < 1:
+        if name == "far" and _is_number(value) and 0 < value < 1:
             return {"far": float(value)}
-        if name == "cost" and np.shape(value) == (2,) and all(0 < float(one) < np.inf for one in value):
+        pair = isinstance(value, (tuple, list)) and len(value) == 2
+        if name == "cost" and pair and all(_is_number(one) and 0 < one < np.inf for one in value):
             return {"cost": [float(one) for one in value]}
     raise ValueError(
         f"`operating_point` must be one of {NAMES}, {{'far': rate}} with a rate between 0 and 1, or "
         "{'cost': (cost of a miss, cost of a false accept)} with positive costs. "
         f"Received: operating_point={operating_point!r}"
     )
+
+
+def float32_threshold(threshold: float, distance: np.ndarray) -> float:
+    """The threshold in float32, rounded so that it parts the distances, which are float32 too, as it did before."""
+    rounded = np.float32(threshold)
+    if float(rounded) > threshold and (distance == rounded).any():
+        rounded = np.nextafter(rounded, np.float32(-np.inf))
+    return float(rounded)
 
 
 def find_threshold(points: Curves, operating_point: Any, prior: float, n_different: int) -> float:
@@ -73,8 +83,14 @@ def _at_far(points: Curves, far: float, n_different: int) -> float:
         )
     threshold = float(tar_at_far(points, far)[2][0])
     if threshold == -np.inf:
+        smallest = points.threshold[1]
+        share = points.rates()[1][1]
         raise ValueError(
             f"Even the smallest distance has a false accept rate above {far:g}: too many different pairs are equally "
-            "close. Received: distances without a threshold for it"
+            f"close. Received: the distance {smallest:g} at {share:.3g} of the different pairs"
         )
     return threshold
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -4,13 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._backend import to_numpy
 from keras_balanced_siamese._checks import fraction
 from keras_balanced_siamese._curves import curves
-from keras_balanced_siamese._operating_point import check_operating_point, find_threshold
+from keras_balanced_siamese._operating_point import check_operating_point, find_threshold, float32_threshold
 from keras_balanced_siamese._reliability import prior_weights, reliability, sigmoid
 from keras_balanced_siamese._typing import ArrayLike
 from keras_balanced_siamese.evaluation import check_pairs, fingerprint
 from keras_balanced_siamese.layers import DistanceToProbability
+
+PENALTY = 0.01  # of the squared slope: as if slopes were normal with a deviation of 10 per unit
+FARTHEST = 10.0  # units from the middle at which a distance pulls no more at the slope
+LARGEST_UNIT = 1e30  # with which float32 can hold slope and threshold
 
 
 def calibrate(
@@ -28,13 +33,21 @@ def calibrate(
     p = sigmoid(slope * (threshold - d))
     ```
 
-    The threshold is that of the operating point on these pairs. The slope is that of the logistic regression of
-    `similar` on the distances, with Platt's targets, so that it stays finite where the distances tell perfectly.
+    The threshold is that of the operating point on these pairs, their distances read as float32. The slope is that of
+    the logistic regression of `similar` on the distances. A small penalty keeps it finite where they tell perfectly,
+    and a distance far from all others pulls no more than one at ten times the typical spread.
+
     Put the layer behind the distance and save the model: encoder, distance, threshold, prior and operating point are
     then in one file, and `p >= 0.5` is the decision.
 
-    With `operating_point="posterior"` the probabilities are those of the logistic regression itself, for pairs of which
-    the share `prior` is similar. Every other operating point moves them, so that 1/2 is where the decision changes:
+    With `operating_point="posterior"` the probabilities are those of the logistic regression itself, moved from the
+    share of similar pairs here, `drawn`, to the share `prior` where the model will be used:
+
+    ```
+    threshold + log(prior / (1 - prior) * (1 - drawn) / drawn) / slope
+    ```
+
+    Every other operating point moves them, so that 1/2 is where the decision changes:
 
     | `operating_point` | threshold |
     |---|---|
@@ -53,53 +66,52 @@ def calibrate(
         operating_point: See above.
         prior: Share of similar pairs where the model will be used. `None` means as here. Balanced validation pairs are
             half similar; among all pairs of 1,000 people hardly any are.
-        sample_weight: `(n,)` how much each pair counts.
+        sample_weight: `(n,)` how much each pair counts; those of weight 0 are left out.
         name: Name of the layer.
 
     Returns:
         A `DistanceToProbability` that is not trainable. Its `calibration` tells how it came about: `operating_point`,
-        `prior`, `posterior_threshold` (the threshold of `"posterior"`), `false_accept_rate` and `false_reject_rate` at
-        the threshold, `n_similar`, `n_different`, and `expected_calibration_error`, `brier` and `log_loss` of the
-        posterior on these pairs.
+        `prior`, `posterior_threshold` (the threshold of `"posterior"`), `false_accept_rate` and `false_reject_rate` of
+        the layer's own decisions, `n_similar`, `n_different`, `expected_calibration_error`, `brier` and `log_loss` of
+        the posterior on these pairs, and `pairs`: number, mean and deviation of the distances of either kind.
 
     Raises:
-        ValueError: If the input is not as described, all distances are equal, they are larger for similar pairs, or
-            there are too few different pairs for the false accept rate.
+        ValueError: If the input is not as described, all distances are equal, they are larger for similar pairs, their
+            scale is beyond float32, or there are too few different pairs for the false accept rate.
 
     Examples:
         >>> layer = calibrate([0.1, 0.2, 0.4, 0.9, 0.3, 0.8, 1.0, 1.2], [1, 1, 1, 1, 0, 0, 0, 0])
         >>> round(layer.threshold, 3)
         0.6
         >>> [round(float(p), 2) for p in np.asarray(layer(np.array([0.0, 0.6, 1.2])))]
-        [0.77, 0.5, 0.23]
+        [0.87, 0.5, 0.13]
 
     References:
         Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+        Saerens, Latinne, Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", 2002.
         Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
     """
     operating_point = check_operating_point(operating_point)
     if prior is not None and not 0 < fraction("prior", prior) < 1:
         raise ValueError(f"`prior` must lie between 0 and 1. Received: prior={prior!r}")
-    pairs = check_pairs(distances, similar, sample_weight=sample_weight)
-    if not np.isfinite(pairs.distance).all():
-        raise ValueError("`distances` must be finite to fit a slope. Received: infinite distances")
-    if pairs.distance[0] == pairs.distance[-1]:
-        raise ValueError(
-            "All distances are equal, so no threshold tells anything: the embeddings have collapsed. "
-            f"Received: {len(pairs.distance)} times {pairs.distance[0]:g}"
-        )
-    weight = prior_weights(pairs.similar, pairs.weight, prior)
-    slope, posterior_threshold = _fit_logistic(pairs.distance, pairs.similar, weight)
+    pairs = _as_float32(check_pairs(distances, similar, sample_weight=sample_weight))
+    slope, threshold = _fit_logistic(pairs.distance, pairs.similar, pairs.weight)
+    drawn = float(pairs.weight[pairs.similar].sum() / pairs.weight.sum())
+    share = drawn if prior is None else float(prior)
+    posterior_threshold = threshold + (_log_odds(share) - _log_odds(drawn)) / slope
     points = curves(pairs.distance, pairs.similar, pairs.weight)
     n_similar, n_different = int(pairs.similar.sum()), int((~pairs.similar).sum())
-    share = float(weight[pairs.similar].sum()) if prior is None else float(prior)
     if operating_point == "posterior":
         threshold = posterior_threshold
     else:
         threshold = find_threshold(points, operating_point, share, n_different)
-    accepted = pairs.distance <= threshold
-    probability = sigmoid(slope * (posterior_threshold - pairs.distance))
-    quality = reliability(probability, pairs.similar, weight)
+    threshold = float32_threshold(threshold, pairs.distance)
+    accepted = _decisions(DistanceToProbability(slope, threshold), pairs.distance)
+    quality = reliability(
+        sigmoid(slope * (posterior_threshold - pairs.distance)),
+        pairs.similar,
+        prior_weights(pairs.similar, pairs.weight, prior),
+    )
     record = {
         "operating_point": operating_point,
         "prior": share,
@@ -114,35 +126,98 @@ def calibrate(
     return DistanceToProbability(slope, threshold, calibration=record, trainable=False, name=name)
 
 
-def _fit_logistic(distance: np.ndarray, similar: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Slope and threshold of `sigmoid(slope * (threshold - distance))` with the largest likelihood, by Newton's method.
+def _as_float32(pairs: Any) -> Any:
+    """The pairs with their distances as the layer reads them.
 
-    The targets are Platt's: `(n + 1) / (n + 2)` for similar pairs and `1 / (n + 2)` for different ones, `n` of them.
+    Raises:
+        ValueError: If a distance is infinite there, or all are equal.
     """
-    n_similar, n_different = similar.sum(), (~similar).sum()
-    target = np.where(similar, (n_similar + 1) / (n_similar + 2), 1 / (n_different + 2))
-    centre, scale = distance.mean(), distance.std()
-    x = np.stack([np.ones(len(distance)), (centre - distance) / scale], axis=1)
+    with np.errstate(over="ignore"):
+        distance = pairs.distance.astype("float32").astype("float64")
+    endless = int((~np.isfinite(distance)).sum())
+    if endless:
+        raise ValueError(
+            "`distances` must be finite in float32 to fit a slope: leave such pairs out, or give them the largest "
+            f"distance of the others. Received: {endless:,} infinite or above 3.4e38 among {len(distance):,}"
+        )
+    if distance[0] == distance[-1]:
+        raise ValueError(
+            "All distances are equal, so no threshold tells anything: the embeddings have collapsed. "
+            f"Received: {len(distance):,} times {distance[0] + 0.0:g} in float32"
+        )
+    return pairs._replace(distance=distance)
+
+
+def _log_odds(share: float) -> float:
+    return float(np.log(share) - np.log1p(-share))
+
+
+def _fit_logistic(distance: np.ndarray, similar: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Slope and threshold of `sigmoid(slope * (threshold - distance))`, by Newton's method on the log-likelihood.
+
+    `PENALTY / 2 * slope ** 2` is taken off it, with the slope in a unit that single distances cannot stretch.
+    """
+    medians = [np.median(distance[kind]) for kind in (similar, ~similar)]
+    unit = abs(medians[0] - medians[1]) + sum(_quartile_range(distance[kind]) for kind in (similar, ~similar))
+    unit = unit or float(distance.std())
+    if not 1 / LARGEST_UNIT <= unit <= LARGEST_UNIT:
+        raise ValueError(
+            "The distances are too small or too large for a layer in float32: multiply them, in the model too, so that "
+            f"they come near 1. Received: distances that differ by about {unit:.3g}"
+        )
+    centre = sum(medians) / 2
+    x = np.clip((centre - distance) / unit, -FARTHEST, FARTHEST)
+    x = np.stack([np.ones(len(x)), x], axis=1)  # (n, 2)
+    weight, target = weight / weight.mean(), similar.astype("float64")
+    ridge = np.array([0.0, PENALTY])
     share = weight @ target / weight.sum()
-    beta = np.array([np.log(share / (1 - share)), 0.0])
+    beta = np.array([_log_odds(share), 0.0])
 
     def loss(beta: np.ndarray) -> float:
         logit = x @ beta
-        return float(weight @ (np.logaddexp(0, logit) - target * logit))
+        return float(weight @ (np.logaddexp(0, logit) - target * logit) + ridge @ beta**2 / 2)
 
     for _ in range(100):
         p = sigmoid(x @ beta)
-        gradient = x.T @ (weight * (p - target))
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + 1e-12 * np.eye(2)
+        gradient = x.T @ (weight * (p - target)) + ridge * beta
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + np.diag(ridge)
         step, now = np.linalg.solve(hessian, gradient), loss(beta)
-        shorter = next((step / 2**k for k in range(40) if loss(beta - step / 2**k) <= now), 0 * step)
-        beta = beta - shorter
-        if np.abs(shorter).max() < 1e-10:
+        if gradient @ step <= 1e-12 * len(x):  # twice what is left to gain
             break
+        beta = beta - next((step / 2**k for k in range(40) if loss(beta - step / 2**k) < now), 0 * step)
+    else:
+        raise ValueError(
+            "The logistic regression has not converged: check the distances and the sample weights for extreme values. "
+            f"Received: {len(x):,} distances from {distance[0]:.4g} to {distance[-1]:.4g}"
+        )
     if not beta[1] > 0:
         raise ValueError(
             "The distances are not smaller for similar pairs, so no threshold on them makes sense. Pass probabilities "
             "and similarities with a minus sign; check that 1 means similar. Received: mean distance "
             f"{distance[similar].mean():.4g} of similar and {distance[~similar].mean():.4g} of different pairs"
         )
-    return float(beta[1] / scale), float(centre + beta[0] / beta[1] * scale)
+    return float(beta[1] / unit), float(centre + beta[0] / beta[1] * unit)
+
+
+def _quartile_range(distance: np.ndarray) -> float:
+    low, high = np.quantile(distance, [0.25, 0.75])
+    return float(high - low)
+
+
+def _decisions(layer: DistanceToProbability, distance: np.ndarray) -> np.ndarray:
+    """Which distances the layer itself accepts, `(n,)` booleans.
+
+    Raises:
+        ValueError: If it accepts others than the threshold says, by more than rounding.
+    """
+    accepted = to_numpy(layer(distance.astype("float32"))) >= 0.5
+    gap = np.abs(distance - layer.threshold)
+    clear = gap > 1e-6 * (abs(layer.threshold) + np.median(gap))  # not a matter of rounding
+    wrong = clear & (accepted != (distance <= layer.threshold))
+    if wrong.any():
+        raise ValueError(
+            "In float32 the probability is 1/2 on either side of the threshold: the distances hardly tell similar from "
+            f"different pairs, or some are far from all others. Received: {int(wrong.sum()):,} of {len(distance):,} "
+            f"pairs with another decision, slope {layer.slope:.3g}, threshold {layer.threshold:.3g}"
+        )
+    return accepted

@@ -82,13 +82,14 @@ class DistanceToProbability(keras.layers.Layer):
         slope: Starting slope, positive, in 1 / distance.
         threshold: Starting threshold, a distance.
         calibration: What `calibrate` wrote down about how they came about; it is saved with the layer.
-        **kwargs: See `keras.layers.Layer`.
+        **kwargs: See `keras.layers.Layer`; `dtype` has no effect.
 
     Call arguments:
         - `inputs`: distances of any shape.
 
     Returns:
-        Probabilities of the same shape, in float32 under every policy: half precision rounds those near 1 to 1, where
+        Probabilities of the same shape. Slope, threshold and probabilities are float32 under every policy and whatever
+        `dtype` is passed: half precision would move the threshold, and rounds probabilities near 1 to 1, where
         cross-entropy has no gradient.
 
     Raises:
@@ -107,7 +108,7 @@ class DistanceToProbability(keras.layers.Layer):
         calibration: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})  # half precision would round the threshold
         self.supports_masking = True
         self.slope = positive("slope", slope)
         self.threshold = finite("threshold", threshold)
@@ -127,7 +128,7 @@ class DistanceToProbability(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
-        slope, threshold = ops.cast(self._slope, "float32"), ops.cast(self._threshold, "float32")
+        slope, threshold = ops.convert_to_tensor(self._slope), ops.convert_to_tensor(self._threshold)
         return ops.sigmoid(slope * (threshold - ops.cast(inputs, "float32")))
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import json
+from statistics import NormalDist
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from toy import clusters, linear_encoder
 
 import keras_balanced_siamese as kbs
+from keras_balanced_siamese.calibration import _decisions
 
 
 def gaussians(n=4000, seed=0):
@@ -80,18 +82,80 @@ def test_false_accept_rate_is_kept_and_used_up(far):
 def test_equal_error_rate_is_that_of_the_report():
     distances, similar = gaussians()
     layer = kbs.calibrate(distances, similar)
-    assert layer.threshold == kbs.evaluate_pairs(distances, similar).eer_threshold
+    assert layer.threshold == pytest.approx(kbs.evaluate_pairs(distances, similar).eer_threshold, rel=1e-7)
     assert layer.threshold == pytest.approx(1.6, abs=0.03)
 
 
-def test_posterior_of_two_gaussians_in_closed_form():
-    distances, similar = gaussians(200_000)
-    for prior in (0.5, 0.1, 0.001):
+def quantiles(mean, deviation, n):
+    """A sample of a normal distribution without chance."""
+    return np.array([NormalDist(mean, deviation).inv_cdf((k + 0.5) / n) for k in range(n)])
+
+
+@pytest.mark.parametrize("drawn", [0.5, 0.2])
+@pytest.mark.parametrize("n", [1000, 4000])
+def test_posterior_of_two_gaussians_in_closed_form(n, drawn):
+    similar = np.arange(n) < drawn * n
+    distances = np.concatenate([quantiles(0.8, 0.3, similar.sum()), quantiles(1.4, 0.3, (~similar).sum())])
+    slope = (1.4 - 0.8) / 0.3**2
+    for prior in (0.5, 1e-3, 1e-6, 0.999):
         layer = kbs.calibrate(distances, similar, operating_point="posterior", prior=prior)
-        slope = (2.2 - 1.0) / 0.4**2
-        assert layer.slope == pytest.approx(slope, rel=0.05)
-        assert layer.threshold == pytest.approx(1.6 + np.log(prior / (1 - prior)) / slope, abs=0.02)
+        assert layer.slope == pytest.approx(slope, rel=0.02)
+        assert layer.threshold == pytest.approx(1.1 + np.log(prior / (1 - prior)) / slope, abs=0.04)
         assert layer.calibration["expected_calibration_error"] < 0.01
+
+
+@pytest.mark.parametrize("far_away", [1e3, 1e8, 1e38])
+@pytest.mark.parametrize("is_similar", [True, False])
+def test_a_distance_far_from_all_others_does_not_flatten_the_slope(far_away, is_similar):
+    distances, similar = gaussians()
+    whole = kbs.calibrate(distances, similar)
+    distances[0 if is_similar else -1] = far_away
+    layer = kbs.calibrate(distances, similar)
+    assert layer.slope == pytest.approx(whole.slope, rel=0.25)
+    decided = np.asarray(layer(distances.astype("float32"))) >= 0.5
+    assert layer.calibration["false_accept_rate"] == pytest.approx(decided[~similar].mean(), abs=1e-12)
+    assert layer.calibration["false_reject_rate"] == pytest.approx((~decided)[similar].mean(), abs=1e-12)
+
+
+def test_a_slope_that_float32_cannot_tell_from_zero_is_an_error():
+    distances, _ = gaussians()
+    _decisions(kbs.DistanceToProbability(0.1, 1.6), np.sort(distances))
+    with pytest.raises(ValueError, match=r"hardly tell.*pairs with another decision, slope 7\.6e-08"):
+        _decisions(kbs.DistanceToProbability(7.6e-8, 1.6), np.sort(distances))
+
+
+def test_weights_of_zero_leave_pairs_out():
+    distances, similar = gaussians(200)
+    weight = np.ones(204)
+    weight[200:] = 0
+    more = np.append(distances, [0.0, 9.0, 1e30, 0.1]), np.append(similar, [False, True, True, False])
+    layer, plain = kbs.calibrate(*more, sample_weight=weight), kbs.calibrate(distances, similar)
+    assert (layer.slope, layer.threshold, layer.calibration) == (plain.slope, plain.threshold, plain.calibration)
+
+
+def test_the_threshold_parts_neighbours_in_float32():
+    below, above = np.float32(0.7), np.nextafter(np.float32(0.7), np.float32(1))
+    similar = [1, 1, 1, 0, 0, 0]
+    for low, high in ((below, above), (above, np.nextafter(above, np.float32(1)))):  # halfway rounds down, then up
+        layer = kbs.calibrate([0.1, 0.2, low, high, 1.0, 1.1], similar, operating_point="balanced_accuracy")
+        assert layer.threshold == float(low)
+        assert (layer.calibration["false_accept_rate"], layer.calibration["false_reject_rate"]) == (0.0, 0.0)
+
+
+def test_half_precision_keeps_the_threshold():
+    x, y = clusters()
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=200, steps_per_epoch=1, redraw=False, seed=0)
+    left, right, similar = pairs.indices(0)
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        encoder = linear_encoder()
+        distances = kbs.siamese_model(encoder).predict((x[left], x[right]), verbose=0)
+        layer = kbs.calibrate(distances, similar)
+        probability = kbs.siamese_model(encoder, probability=layer).predict((x[left], x[right]), verbose=0)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert probability.dtype == "float32"
+    assert ((probability >= 0.5) == (distances.astype("float32") <= np.float32(layer.threshold))).all()
 
 
 def test_slope_equals_scikit_learn():
@@ -99,8 +163,7 @@ def test_slope_equals_scikit_learn():
     distances, similar = gaussians()
     fitted = linear_model.LogisticRegression(C=1e9, tol=1e-10).fit(distances[:, None], similar)
     layer = kbs.calibrate(distances, similar, operating_point="posterior")
-    # Platt's targets differ from 0 and 1 by 1 / 2002
-    assert layer.slope == pytest.approx(-fitted.coef_[0, 0], rel=0.02)
+    assert layer.slope == pytest.approx(-fitted.coef_[0, 0], rel=0.01)
     assert layer.threshold == pytest.approx(-fitted.intercept_[0] / fitted.coef_[0, 0], abs=0.01)
 
 
@@ -131,25 +194,35 @@ OPERATING_POINTS = ["eer", "balanced_accuracy", "f1", "posterior", {"far": 0.05}
 
 
 @pytest.mark.parametrize("operating_point", OPERATING_POINTS, ids=str)
-def test_one_file_holds_encoder_threshold_and_how_it_was_chosen(tmp_path, operating_point):
+def test_the_record_is_plain_and_complete(operating_point):
+    distances, similar = gaussians()
+    layer = kbs.calibrate(distances, similar, operating_point=operating_point, prior=0.2)
+    record = layer.calibration
+    assert record == json.loads(json.dumps(record))
+    assert record["operating_point"] == json.loads(json.dumps(operating_point))
+    assert record["prior"] == 0.2
+    achieved = rates(distances, similar, layer.threshold)
+    assert (record["false_accept_rate"], record["false_reject_rate"]) == pytest.approx(achieved, abs=1e-12)
+    assert (record["n_similar"], record["n_different"]) == (2000, 2000)
+
+
+def test_one_file_holds_encoder_threshold_and_how_it_was_chosen(tmp_path):
     x, y = clusters()
     encoder = linear_encoder()
     pairs = kbs.BalancedPairSequence(x, y, batch_size=200, steps_per_epoch=1, redraw=False, seed=0)
     left, right, similar = pairs.indices(0)
     distances = kbs.siamese_model(encoder).predict((x[left], x[right]), verbose=0)
-    layer = kbs.calibrate(distances, similar, operating_point=operating_point, prior=0.2)
+    layer = kbs.calibrate(distances, similar, operating_point={"cost": (1, 10)}, prior=0.2)
     verifier = kbs.siamese_model(encoder, probability=layer)
     verifier.save(tmp_path / "verifier.keras")
     opened = keras.models.load_model(tmp_path / "verifier.keras")
     probability = opened.predict((x[left], x[right]), verbose=0)
     clear = np.abs(distances - layer.threshold) > 1e-5
     assert (probability[clear] >= 0.5).tolist() == (distances[clear] <= layer.threshold).tolist()
-    record = opened.get_layer("probability").calibration
-    assert record == layer.calibration == json.loads(json.dumps(layer.calibration))
-    assert record["operating_point"] == json.loads(json.dumps(operating_point))
-    assert record["prior"] == pytest.approx(0.2)
-    assert opened.get_layer("probability").current_threshold == pytest.approx(layer.threshold)
-    assert not opened.get_layer("probability").trainable_weights
+    found = opened.get_layer("probability")
+    assert found.calibration == layer.calibration
+    assert found.current_threshold == layer.threshold
+    assert not found.trainable_weights
 
 
 def test_judging_on_the_same_pairs_warns():
@@ -157,6 +230,12 @@ def test_judging_on_the_same_pairs_warns():
     layer = kbs.calibrate(distances, similar, operating_point="posterior", prior=0.05)
     with pytest.warns(UserWarning, match="pairs that the threshold was calibrated on"):
         kbs.evaluate_pairs(distances[::-1], similar[::-1], threshold=layer)
+    for usual in (distances.astype("float16"), distances * (1 + 1e-6), np.append(distances, 9.0)):
+        weight = np.arange(len(usual)) < len(distances)  # a pair of weight 0 does not count
+        with pytest.warns(UserWarning, match="pairs that the threshold was calibrated on"):
+            kbs.evaluate_pairs(
+                usual, np.append(similar, True)[: len(usual)], sample_weight=weight, threshold=layer, n_resamples=0
+            )
     found = kbs.evaluate_pairs(*gaussians(seed=1), threshold=layer)  # others: no warning
     assert found.threshold == layer.threshold
     assert found.calibration["expected_calibration_error"] < 0.01
@@ -191,6 +270,11 @@ def test_brier_and_log_loss_equal_scikit_learn():
         ({"operating_point": {"far": 0}}, "one of"),
         ({"operating_point": {"cost": (1, -1)}}, "one of"),
         ({"operating_point": {"cost": 3}}, "one of"),
+        ({"operating_point": {"far": "x"}}, "one of.*'x'"),
+        ({"operating_point": {"far": None}}, "one of"),
+        ({"operating_point": {"far": True}}, "one of"),
+        ({"operating_point": {"cost": ("a", 1)}}, "one of"),
+        ({"operating_point": {"cost": (True, 1)}}, "one of"),
         ({"operating_point": {"far": 0.1, "cost": (1, 1)}}, "one of"),
         ({"operating_point": {"far": 0.001}}, "at least 1,000 different pairs"),
         ({"operating_point": {"cost": (1, 1e9)}, "prior": 1e-9, "distances": [0.2, 0.2, 0.1, 0.9]}, "accept nothing"),
@@ -198,7 +282,10 @@ def test_brier_and_log_loss_equal_scikit_learn():
         ({"prior": 1.5}, "prior"),
         ({"similar": [1, 1, 1, 1]}, "Both similar and different"),
         ({"distances": [0.1, np.nan, 0.3, 0.4]}, "NaN"),
-        ({"distances": [0.1, 0.2, 0.3, np.inf]}, "finite"),
+        ({"distances": [0.1, 0.2, 0.3, np.inf]}, "largest.*Received: 1 infinite .* among 4"),
+        ({"distances": [1e300, 2e300, 3e300, 4e300]}, "1e.150"),
+        ({"distances": [1e34, 3e34, 2e34, 4e34]}, "multiply them"),
+        ({"distances": [1e-39, 3e-39, 2e-39, 4e-39]}, "multiply them"),
         ({"distances": [0.5] * 4}, "collapsed"),
         ({"distances": [0.9, 0.8, 0.2, 0.1]}, "minus sign"),
     ],
@@ -210,5 +297,5 @@ def test_bad_input(arguments, match):
 
 
 def test_a_false_accept_rate_that_ties_cut_off():
-    with pytest.raises(ValueError, match="equally close"):
+    with pytest.raises(ValueError, match=r"equally close.*distance 0 at 0\.2"):
         kbs.calibrate([0.0] * 6 + [1.0] * 8, [1] * 4 + [0] * 10, operating_point={"far": 0.15})

@@ -100,6 +100,17 @@ def test_a_confidently_wrong_pair_still_learns(policy):
     assert all(abs(new - old) > 1e-3 for new, old in zip(model.get_weights(), before, strict=True))
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_a_half_is_at_the_threshold_under_every_policy(policy):
+    for slope, threshold in ((1e3, 1.0003), (1e-4, 94857.0)):  # float16 has neither threshold
+        layer = kbs.DistanceToProbability(slope, threshold, dtype=policy)
+        assert "float32" in str(layer.compute_dtype)
+        inputs = np.array([[0.9999], [1.0], [1.0007]], "float32") * threshold
+        probability = to_numpy(layer(inputs))
+        np.testing.assert_allclose(probability, 1 / (1 + np.exp(-slope * (threshold - inputs))), rtol=1e-2)
+        assert probability[1] == 0.5
+
+
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
 def test_float64_keeps_its_precision():
     left, right = np.array([[1.0, 0.0]]), np.array([[1.0 + 1e-12, 0.0]])

@@ -10,7 +10,7 @@ from functools import cache
 import keras
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from toy import COUNTS, WAYS_TO_COMPILE, clusters, linear_encoder
 
@@ -66,13 +66,8 @@ def exact_precision(similar, different, _):
 
 def exact_tar(level):
     def exact(similar, different, _):
-        best = last = (0, 0)
-        for accepted, wrong in walk(similar, different):
-            if wrong > level * len(different):
-                share = (level * len(different) - last[1]) / (wrong - last[1])
-                return (last[0] + share * (accepted - last[0])) / len(similar)
-            best = last = (accepted, wrong)
-        return best[0] / len(similar)
+        within = [accepted for accepted, wrong in walk(similar, different) if wrong <= level * len(different)]
+        return within[-1] / len(similar)
 
     return exact
 
@@ -145,7 +140,13 @@ def sigmoid(logits):
 DISTRIBUTIONS = {  # (similar, different), and whether higher is similar
     "spread 1": lambda n, z: (abs(z(1, 1, n)), abs(z(2, 1, n)), False),
     "unit norm": lambda n, z: (z(1.36, 0.03, n), z(1.41, 0.03, n), False),
+    "hundred": lambda n, z: (z(99, 1, n), z(101, 1, n), False),
     "high-dimensional": lambda n, z: (z(960, 30, n), z(1000, 30, n), False),
+    "thousands": lambda n, z: (z(4950, 50, n), z(5050, 50, n), False),
+    "thousands, wide": lambda n, z: (z(4700, 300, n), z(5300, 300, n), False),
+    "squared pixels": lambda n, z: (z(18000, 2000, n), z(22000, 2000, n), False),
+    "thousandths": lambda n, z: (z(1e-3, 3e-4, n), z(1.5e-3, 4.5e-4, n), False),
+    "thousandths, narrow": lambda n, z: (z(1e-3, 5e-5, n), z(1.1e-3, 5.5e-5, n), False),
     "undecided": lambda n, z: (z(0.51, 0.02, n), z(0.49, 0.02, n), True),
     "lognormal": lambda n, z: (np.exp(z(-1, 3, n)), np.exp(z(1, 3, n)), False),
     "saturated": lambda n, z: (sigmoid(z(8, 3, n)), sigmoid(z(-8, 3, n)), True),
@@ -156,6 +157,7 @@ DISTRIBUTIONS = {  # (similar, different), and whether higher is similar
     "ties": lambda n, z: (np.round(z(3, 2, n)), np.round(z(5, 2, n)), False),
     "half precision": lambda n, z: (*(z(mean, 0.03, n).astype("float16") for mean in (1.36, 1.41)), False),
 }
+STEEP = ("hundred", "thousands", "thousandths, narrow")  # one bin holds more than a thousandth of the similar pairs
 
 
 @cache
@@ -173,16 +175,24 @@ def tied(seed=0, n=60):
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-@every_metric
-def test_within_a_thousandth_of_the_exact_value(name, distribution):
+def test_within_a_thousandth_of_the_exact_value(distribution):
     similar, different, higher = drawn(distribution)
-    threshold = float(np.median(np.concatenate([similar, different])))  # a score that occurs
+    labels, scores = labelled(similar, different)
+    threshold = float(np.median(scores))  # a score that occurs
     sign = -1 if higher else 1
-    expected = EXACT[name]((sign * similar).tolist(), (sign * different).tolist(), sign * threshold)
-    metric = make(name, threshold, higher_is_similar=higher)
-    found = value(metric, *labelled(similar, different))
-    assert found == pytest.approx(expected, abs=1e-3)
-    assert abs(found - expected) <= metric.error_bound() + 1e-5
+    ranked = make("EqualErrorRate", higher_is_similar=higher)
+    ranked.update_state(labels, scores)
+    for name in EXACT:
+        metric = make(name, threshold, higher_is_similar=higher)
+        if name in RANKING:
+            metric.histogram.assign(ranked.histogram)
+        else:
+            metric.update_state(labels, scores)
+        expected = EXACT[name]((sign * similar).tolist(), (sign * different).tolist(), sign * threshold)
+        found = float(metric.result())
+        tolerance = 2e-3 if name == "TrueAcceptRate" and distribution in STEEP else 1e-3
+        assert found == pytest.approx(expected, abs=tolerance), name
+        assert abs(found - expected) <= metric.error_bound(), name
 
 
 @every_metric
@@ -225,6 +235,9 @@ def test_config_round_trip_and_reset(name):
     metric = make(name, 0.25, higher_is_similar=True, similar_label=0, classes=["a", "b"], name="mine", dtype="float16")
     again = CLASSES[name].from_config(json.loads(json.dumps(metric.get_config())))
     assert again.get_config() == metric.get_config()
+    again.update_state([[1, 0, 0], [0, 0, 1]], [0.1, 0.2])
+    again.reset_state()
+    assert all(math.isnan(found) for found in again.result().values())
     assert (again.name, again.classes, again.higher_is_similar, again.similar_label) == ("mine", ["a", "b"], True, 0)
     assert "float16" in str(again.result()["mine"].dtype)
     metric = make(name)
@@ -252,15 +265,22 @@ def test_without_one_kind_of_pairs_it_is_nan(name):
 @pytest.mark.parametrize("kind", [0.0, 1.0])
 def test_what_cannot_be_counted_is_never_hidden(name, kind):
     labels, scores = tied()
-    for broken in ((kind, np.nan), (np.nan, 0.5), (-1.0, 0.5), (2.0, 0.5)):
-        metric = make(name)
+    metric = make(name)
+    for *broken, weight in (
+        (kind, np.nan, 1.0),
+        (np.nan, 0.5, 1.0),
+        (-1.0, 0.5, 1.0),
+        (2.0, 0.5, 1.0),
+        (kind, 0.5, -1.0),
+    ):
         assert math.isfinite(value(metric, labels, scores))
-        assert math.isnan(value(metric, [broken[0]], [broken[1]]))
+        assert math.isnan(value(metric, [broken[0]], [broken[1]], [weight]))
         assert math.isnan(value(metric, labels, scores))
         assert math.isnan(metric.error_bound())
         metric.reset_state()
         assert math.isfinite(value(metric, labels, scores))
         assert math.isfinite(value(metric, [broken[0]], [broken[1]], [0.0]))  # a mask hides it
+        metric.reset_state()
 
 
 @every_metric
@@ -351,6 +371,7 @@ small = st.lists(st.integers(-4, 8), min_size=1, max_size=25)
 numbers = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=12)
 
 
+@settings(max_examples=40)
 @given(st.one_of(small, numbers), st.one_of(small, numbers), st.sampled_from([1, 3, 64]))
 @example([1e-40], [0], 1)
 def test_the_error_bound_holds(similar, different, resolution):
@@ -361,9 +382,9 @@ def test_the_error_bound_holds(similar, different, resolution):
     metrics = [make(name, resolution=resolution) for name in RANKING]
     metrics[0].update_state(*padded, weights)
     for name, metric in zip(RANKING, metrics, strict=True):
-        metric.histogram.assign(np.asarray(metrics[0].histogram))
+        metric.histogram.assign(metrics[0].histogram)
         expected = EXACT[name](scores[labels == 1].tolist(), scores[labels == 0].tolist(), None)
-        assert abs(float(metric.result()) - expected) <= metric.error_bound() + 2e-6, name
+        assert abs(float(metric.result()) - expected) <= metric.error_bound(), name
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=300), st.sampled_from([1, 7, 512, 4096]))
@@ -381,7 +402,7 @@ def test_bins_never_swap_scores(scores, resolution):
 
 def test_bins_are_fine_where_scores_crowd():
     bins = ScoreBins(512)
-    assert bins.count == 120_579
+    assert bins.count == 150_016
 
     def separates(*scores):
         array = np.array(scores, "float32")
@@ -393,6 +414,7 @@ def test_bins_are_fine_where_scores_crowd():
     assert separates(0.04, 0.0401, 0.3, 0.3001, 0.51, 0.5101, 0.8, 0.8001, 0.95, 0.9501)
     assert separates(1 - 2**-24, 1.0, 1 - 2**-23, 1 - 2**-13)
     assert separates(1e-3, 1.02e-3, -1e-3, -1.02e-3)
+    assert separates(1e-3, 1.003e-3, 4950, 4952, 20_000, 20_010, 90_000, 90_030)
     assert separates(1e12, 1e9, 1e8, 1e4, -np.inf, -1e9)
 
 
@@ -406,7 +428,9 @@ def test_bins_are_fine_where_scores_crowd():
         (lambda: VerificationAUC(classes=[]), r"classes=\[\]"),
         (lambda: VerificationAUC(classes=[None]), r"classes=\[None\]"),
         (lambda: VerificationAUC(classes=[1, "1"]), "twice"),
-        (lambda: VerificationAUC(classes=range(20_000)), "20000 classes"),
+        (lambda: VerificationAUC(classes="abc"), "classes='abc'"),
+        (lambda: VerificationAUC(classes=5), "classes=5"),
+        (lambda: VerificationAUC(classes=range(100_000)), "100000 classes"),
         (lambda: VerificationAUC().update_state(np.ones((4, 2)), np.ones((4, 1))), r"\(4, 2\)"),
         (lambda: VerificationAUC().update_state(np.ones(4), np.ones((4, 2))), r"y_pred of shape \(4, 2\)"),
         (lambda: VerificationAUC().update_state(np.ones(4), np.ones(5)), r"\(5,\)"),
@@ -454,7 +478,7 @@ def exact_of_classes(name, labels, distances, threshold):
 def test_each_class_has_its_value(name):
     left, right, labels = pairs_of_clusters()
     distances = np.linalg.norm(left - right, axis=1).round(1).astype("float32")
-    metric = make(name, 4.0, classes=list(COUNTS), name="m", **({"resolution": 64} if name in RANKING else {}))
+    metric = make(name, 4.0, classes=list(COUNTS), name="m")
     assert all(math.isnan(number) for number in metric.result().values())
     for part in np.array_split(np.arange(len(labels)), 3):
         metric.update_state(labels[part], distances[part])
@@ -462,7 +486,7 @@ def test_each_class_has_its_value(name):
     result = metric.result()
     assert list(result) == ["m", *(f"m/{label}" for label in COUNTS)]
     for row, wanted in expected.items():
-        assert float(result[f"m{row}"]) == pytest.approx(wanted, abs=0.02 if name in RANKING else 1e-6), row
+        assert float(result[f"m{row}"]) == pytest.approx(wanted, abs=0.01 if name in RANKING else 1e-6), row
     assert metric.error_bound() <= 0.1
 
 
@@ -475,6 +499,26 @@ def test_codes_outside_the_classes():
     assert math.isnan(result["balanced_pair_accuracy/b"])
     metric.update_state([[0, 0, 2]], [0.9])
     assert math.isnan(metric.result()["balanced_pair_accuracy"])
+    metric.reset_state()
+    metric.update_state([[1, 0, 0], [0, -1, 0]], [0.1, 0.2])  # the class on the right counts beside an unknown one
+    assert float(metric.result()["balanced_pair_accuracy/a"]) == 0.5
+
+
+def test_classes_have_wider_bins_and_take_less_memory():
+    metric = EqualErrorRate(classes=range(10))
+    held = sum(np.prod(tuple(variable.shape)) for variable in metric.variables)
+    assert held == 2 * metric._bins.count * (1 + 10 / 8)
+
+
+@pytest.mark.parametrize("name", RANKING)
+def test_values_of_classes_with_many_pairs(name):
+    similar, different, _ = drawn("unit norm")
+    labels, scores = labelled(similar, different)
+    metric = make(name, classes=["a", "b"], name="m")
+    metric.update_state(np.stack([labels, labels * 0, labels * 0], axis=1), scores)
+    found = {key: float(one) for key, one in metric.result().items()}
+    assert found["m/a"] == pytest.approx(found["m"], abs=2e-3)
+    assert math.isnan(found["m/b"])
 
 
 def test_accuracy_of_a_class_is_its_error_in_the_report():
@@ -498,7 +542,7 @@ def loss_of_first_column(labels, distance):
 def metrics_of_fit(classes=(*COUNTS, "unseen")):
     return [
         EqualErrorRate(classes=classes, resolution=64),
-        VerificationAUC(name="auc"),
+        VerificationAUC(name="auc", resolution=64),
         BalancedPairAccuracy(1.0, classes=classes),
     ]
 
@@ -534,6 +578,36 @@ def test_fit_evaluate_and_history_show_the_value_of_all_pairs(how):
     assert len(as_list) == len(found)
 
 
+def test_callbacks_know_which_way_is_better():
+    lower = {"EqualErrorRate", "FalseAcceptRate", "FalseRejectRate"}
+    for name in EXACT:
+        assert make(name)._direction == ("down" if name in lower else "up")
+    pytest.importorskip("keras", minversion="3", reason="Keras 2 goes by the name")
+    left, right, labels = pairs_of_clusters()
+    model = model_of_fit(metrics=[make("EqualErrorRate", resolution=1), make("TrueAcceptRate", resolution=1)])
+    for name in ("val_equal_error_rate", "val_tar_at_far_0.01"):
+        stop = keras.callbacks.EarlyStopping(monitor=name, patience=0)
+        data = ([left, right], labels)
+        epochs = model.fit(*data, validation_data=data, batch_size=80, epochs=3, verbose=0, callbacks=[stop]).epoch
+        assert epochs == [0, 1]  # nothing is learned, so nothing gets better
+
+
+def test_two_rates_have_two_names():
+    assert [TrueAcceptRate(far).name for far in (0.01, 0.001, 1e-5)] == [
+        f"tar_at_far_{far}" for far in ("0.01", "0.001", "1e-05")
+    ]
+    assert TrueAcceptRate(0.01, name="mine").name == "mine"
+
+
+def test_equal_scores_are_accepted_together_as_in_the_report():
+    labels, scores = tied(n=400)
+    for distances in (np.full(400, 0.5), scores):
+        for far in (0.01, 0.2, 0.5):
+            expected = kbs.evaluate_pairs(distances, labels, far=[far], n_resamples=0).micro[f"tar_at_far_{far:g}"]
+            found = value(TrueAcceptRate(far), labels, distances)
+            assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_weighted_metrics_get_the_sample_weights():
     left, right, labels = pairs_of_clusters()
     model = kbs.siamese_model(linear_encoder())
@@ -562,14 +636,15 @@ def test_half_precision_scores():
 
 def test_saved_models_give_the_same_values(tmp_path):
     left, right, labels = pairs_of_clusters()
-    metrics = [make(name, classes=list(COUNTS), resolution=8) if name in RANKING else make(name) for name in EXACT]
-    model = model_of_fit("mean_absolute_error", metrics)
+    metrics = [make(name, classes=list(COUNTS), resolution=8) for name in ("EqualErrorRate", "TrueAcceptRate")]
+    metrics += [make("VerificationPRAUC", resolution=8), make("MatthewsCorrelation")]
+    model = model_of_fit("mean_absolute_error", metrics, jit_compile=False)
     model.fit([left, right], labels, batch_size=16, verbose=0)
     model.save(tmp_path / "model.keras")
     objects = {f"keras_balanced_siamese>{name}": cls for name, cls in CLASSES.items()}
     again = keras.models.load_model(tmp_path / "model.keras", custom_objects={**CLASSES, **objects})
     found = [one.evaluate([left, right], labels, verbose=0, return_dict=True) for one in (model, again)]
-    assert "true_accept_rate/rare" in found[0]
+    assert "tar_at_far_0.01/rare" in found[0]
     assert found[0] == pytest.approx(found[1], nan_ok=True)
 
 

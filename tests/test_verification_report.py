@@ -132,13 +132,53 @@ def test_together_with_adaptive_weights_and_validation_of_fit():
     assert {"val_loss", "val_eer", "class_error/rare"} <= set(history)
 
 
+def test_no_report_in_sight_warns():
+    report = kbs.VerificationReport(clusters(), every=5)
+    with pytest.warns(UserWarning, match=r"no verification report.*every=5, epochs=3"):
+        fit(report, epochs=3)
+    assert report.history_ == []
+
+
+@pytest.mark.parametrize(("append", "expected"), [(False, 1), (True, 2)])
+def test_a_new_training_starts_a_new_history(append, expected):
+    report, model = kbs.VerificationReport(clusters(), append=append), compiled()
+    for _ in range(2):
+        fit(report, epochs=1, model=model)
+    assert len(report.history_) == expected
+
+
 def test_bad_input():
     x, y = clusters()
-    with pytest.raises(TypeError, match=r"\(x, y\) with class labels"):
-        kbs.VerificationReport(x)
-    with pytest.raises(ValueError, match="every"):
-        kbs.VerificationReport((x, y), every=0)
-    with pytest.raises(ValueError, match="class_counts"):
-        kbs.VerificationReport((x, y), class_counts={"rare": -2})
+    one_kind = kbs.BalancedPairSequence(x, y, batch_size=8, positive_fraction=0.0)
+    for arguments, error, match in [
+        ({"validation_data": x}, TypeError, r"\(x, y\) with class labels"),
+        ({"validation_data": (x, None)}, TypeError, "single samples and their class labels.*y=None"),
+        ({"validation_data": ((x, x), np.ones((len(x), 1)))}, TypeError, "single samples.*as of pairs"),
+        ({"validation_data": ([x, x], np.arange(len(x)) % 2 == 0)}, TypeError, "single samples.*as of pairs"),
+        ({"validation_data": one_kind}, ValueError, "positive_fraction=0.0"),
+        ({"every": 0}, ValueError, "every"),
+        ({"class_counts": {"rare": -2}}, ValueError, "class_counts"),
+        ({"far": 0.01}, TypeError, r"far=\[0.01\]"),
+        ({"far": [0.1, 1.5]}, ValueError, "between 0 and 1"),
+        ({"far": ["x"]}, TypeError, "far='x'"),
+        ({"sink": None}, TypeError, "sink=None"),
+    ]:
+        with pytest.raises(error, match=match):
+            kbs.VerificationReport(**{"validation_data": (x, y), **arguments})
+
+
+def test_a_model_that_does_not_fit_is_found_before_training():
+    x, y = clusters()
+    report = kbs.VerificationReport((x, y), higher_is_similar=False)
     with pytest.raises(ValueError, match="higher_is_similar"):
-        fit(kbs.VerificationReport((x, y)), loss="mse")
+        kbs.VerificationReport((x, y)).set_model(compiled("mse"))
+    pairs = kbs.VerificationReport(((x, x), y), higher_is_similar=False)  # two arrays a side
+    with pytest.raises(ValueError, match="2 inputs for pairs of 4 arrays"):
+        pairs.set_model(compiled())
+    with pytest.raises(ValueError, match="1 inputs for pairs of 2 arrays"):
+        report.set_model(linear_encoder())
+    model = compiled()
+    with pytest.raises(ValueError, match=r"one score per pair.*\(None, 2\)"):
+        report.set_model(keras.Model(model.inputs, keras.layers.Dense(2)(model.outputs[0])))
+    with pytest.raises(ValueError, match="one output"):
+        report.set_model(keras.Model(model.inputs, [model.outputs[0], model.outputs[0]]))

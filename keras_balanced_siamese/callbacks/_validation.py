@@ -20,7 +20,12 @@ class Measured(NamedTuple):
 
 
 def open_validation(data: Any) -> BalancedPairSequence:
-    """Pairs that stay the same, from `(x, y)` or a sequence."""
+    """Pairs that stay the same, from `(x, y)` or a sequence, of both kinds."""
+    if isinstance(data, BalancedPairSequence) and not 0 < data.positive_fraction < 1:
+        raise ValueError(
+            "`validation_data` must hold similar and different pairs: give the sequence a `positive_fraction` between "
+            f"0 and 1. Received: positive_fraction={data.positive_fraction!r}"
+        )
     return _fixed(data) if isinstance(data, BalancedPairSequence) else _validation_pairs(data)
 
 
@@ -48,11 +53,52 @@ def _validation_pairs(data: Any) -> BalancedPairSequence:
             f"`validation_data` must be (x, y) with class labels, or a `BalancedPairSequence`. Received: {short(data)}"
         )
     x, y = data
+    if y is None or _says_similar(x, y):
+        raise TypeError(
+            "`validation_data` must be (x, y): single samples and their class labels, of which pairs are drawn. Pass "
+            "ready pairs as a `BalancedPairSequence`. Received: "
+            + ("y=None" if y is None else "x of two arrays and y of 0 and 1, as of pairs")
+        )
     n_classes = len(np.unique(np.asarray(y)))
     n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
     batch_size = min(n_pairs, 256)
     steps = -(-n_pairs // batch_size)
     return BalancedPairSequence(x, y, batch_size, steps_per_epoch=steps, max_repeats=None, redraw=False, seed=0)
+
+
+def check_model(model: Any, pairs: BalancedPairSequence) -> None:
+    """Raise if a functional model cannot take the pairs, or does not give one score for each."""
+    inputs, outputs = (getattr(model, name, None) for name in ("inputs", "outputs"))
+    if not inputs or not outputs:  # not known before the first call
+        return
+    n_arrays = len(_leaves(pairs[0][0]))
+    if n_arrays != len(inputs):
+        raise ValueError(
+            "The model must take the two sides of the validation pairs; (x, y) holds single samples, not pairs. "
+            f"Received: a model with {len(inputs)} inputs for pairs of {n_arrays} arrays"
+        )
+    shapes = [tuple(one.shape) for one in outputs]
+    if len(shapes) != 1 or shapes[0][1:] not in ((), (1,)):
+        raise ValueError(
+            "The model must have one output with one score per pair, shape (batch, 1): a distance, a similarity or a "
+            f"probability. Received: outputs of shape {', '.join(map(str, shapes))}"
+        )
+
+
+def _leaves(inputs: Any) -> list[Any]:
+    """The arrays of a nested structure."""
+    if isinstance(inputs, Mapping):
+        inputs = list(inputs.values())
+    return [leaf for one in inputs for leaf in _leaves(one)] if isinstance(inputs, (list, tuple)) else [inputs]
+
+
+def _says_similar(x: Any, y: Any) -> bool:
+    """Whether data looks like pairs and their truth, as Keras takes it."""
+    if not (isinstance(x, (list, tuple)) and len(x) == 2 and np.ndim(x[0]) > 1):
+        return False
+    labels = np.asarray(y)
+    like_truth = labels.dtype.kind in "fb" or labels.ndim == 2
+    return like_truth and set(np.unique(labels).tolist()) <= {0, 1}
 
 
 def losses_of(model: keras.Model) -> list[Any]:

@@ -7,15 +7,16 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._checks import positive, whole
 from keras_balanced_siamese._typing import ArrayLike, Label
-from keras_balanced_siamese.callbacks._validation import higher_is_similar, measure, open_validation
+from keras_balanced_siamese.callbacks._validation import check_model, higher_is_similar, measure, open_validation
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
 from keras_balanced_siamese.plots import plot_report, pyplot
 
@@ -35,11 +36,12 @@ class VerificationReport(keras.callbacks.Callback):
     | `worst_error` | largest error of a class |
 
     so `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can go by them when they stand after
-    this callback in the list. The names are explained at `PairReport`. What cannot be measured has no entry; nor have
-    the epochs between two reports, as with `validation_freq` of `fit`.
+    this callback in the list; they need `mode`, since Keras does not know which way these are better. The names are
+    explained at `PairReport`. What cannot be measured has no entry; nor have the epochs between two reports, as with
+    `validation_freq` of `fit`.
 
     Args:
-        validation_data: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
+        validation_data: `(x, y)`, single samples with class labels, of which balanced pairs are drawn once, or a
             `BalancedPairSequence`, whose epoch 0 is used every time.
         every: Epochs from one report to the next: with 2 after the second, the fourth and so on.
         class_counts: Training samples of each class, a mapping or the array of the training labels, for head, medium
@@ -49,7 +51,7 @@ class VerificationReport(keras.callbacks.Callback):
         log_dir: A folder that gets `plot_report` as an image for TensorBoard; this takes matplotlib and tensorboard.
         higher_is_similar: Whether the model's output grows with similarity. `None` asks the loss it is compiled with.
         n_resamples: For the intervals in the file and the image; 0 leaves them out.
-        append: Whether an existing file is continued or replaced when training begins.
+        append: Whether an existing file and `history_` are continued or replaced when training begins.
         verbose: 1 gives each report to `sink`.
         sink: What takes it, `print` by default.
 
@@ -58,8 +60,9 @@ class VerificationReport(keras.callbacks.Callback):
         history_: The numbers of the epochs with a report, and what each gave to `logs`, as dicts.
 
     Raises:
-        ValueError: For arguments out of range; when training begins, if the direction of the output is not known.
-        TypeError: For validation data of the wrong kind.
+        ValueError: For arguments out of range; when training begins, if the direction of the output is not known, or
+            the model does not take the pairs or give one score for each.
+        TypeError: For arguments or validation data of the wrong kind.
         ImportError: If `log_dir` is given and a package for it is missing.
 
     Examples:
@@ -91,13 +94,15 @@ class VerificationReport(keras.callbacks.Callback):
         super().__init__()
         self.every = whole("every", every, 1)
         self.class_counts = check_class_counts(class_counts)
-        self.far = tuple(far)
+        self.far = _check_far(far)
         self.filepath = filepath
         self.append = append
         self.log_dir = log_dir
         self.higher_is_similar = higher_is_similar
         self.n_resamples = whole("n_resamples", n_resamples, 0)
         self.verbose = verbose
+        if not callable(sink):
+            raise TypeError(f"`sink` must be a function that takes a text, such as print. Received: sink={sink!r}")
         self.sink = sink
         self.report_: PairReport | None = None
         self.history_: list[dict[str, float]] = []
@@ -109,9 +114,19 @@ class VerificationReport(keras.callbacks.Callback):
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
+        check_model(model, self._pairs)
         self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not self.append:
+            self.history_ = []
+        epochs = (self.params or {}).get("epochs")
+        if epochs is not None and epochs < self.every:
+            warnings.warn(
+                f"There will be no verification report: it comes after every {self.every} epochs. Lower `every`, or "
+                f"train longer. Received: every={self.every}, epochs={epochs}",
+                stacklevel=2,
+            )
         if self.filepath is not None:
             Path(self.filepath).parent.mkdir(parents=True, exist_ok=True)
             with open(self.filepath, "a" if self.append else "w", encoding="utf-8"):
@@ -158,6 +173,15 @@ class VerificationReport(keras.callbacks.Callback):
                 file.write(line + "\n")
         if self._images is not None:
             self._images.add_event(_image_event(epoch, report))
+
+
+def _check_far(far: Any) -> tuple[float, ...]:
+    if isinstance(far, Real):
+        raise TypeError(f"`far` must be a sequence: `far=[{far!r}]`. Received: far={far!r}")
+    rates = tuple(positive("far", one) for one in far)
+    if not all(rate < 1 for rate in rates):
+        raise ValueError(f"`far` must hold rates between 0 and 1. Received: far={far!r}")
+    return rates
 
 
 def _entries(report: PairReport) -> dict[str, float]:

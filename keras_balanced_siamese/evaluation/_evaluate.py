@@ -14,7 +14,7 @@ from keras_balanced_siamese.evaluation._groups import check_counted, thirds
 from keras_balanced_siamese.evaluation._histogram import histogram
 from keras_balanced_siamese.evaluation._intervals import grid_of, interval, resample_curves, resampled_ratios
 from keras_balanced_siamese.evaluation._options import Options
-from keras_balanced_siamese.evaluation._pair_data import Pairs, fingerprint
+from keras_balanced_siamese.evaluation._pair_data import Pairs, fingerprint, same_pairs
 from keras_balanced_siamese.evaluation._report import PairReport
 
 Array = np.ndarray
@@ -219,7 +219,7 @@ def _calibration(pairs: Pairs, layer: Any) -> dict[str, Any]:
     record = getattr(layer, "calibration", None)
     if not record:
         return {}
-    if record["pairs"] == fingerprint(pairs):
+    if same_pairs(record["pairs"], fingerprint(pairs)):
         warnings.warn(
             "These are the pairs that the threshold was calibrated on, so the figures at it are too good: calibrate on "
             "validation pairs and evaluate on test pairs.",

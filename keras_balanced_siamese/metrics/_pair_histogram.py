@@ -7,37 +7,43 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
+from keras_balanced_siamese._checks import finite
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
-from keras_balanced_siamese.metrics._score_bins import ScoreBins, ThresholdBins
+from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, ThresholdBins
 
-ROUNDING = 1e-6  # of values that are summed in float32
+ROUNDING = 1e-5  # of values that are summed in float32
 
 
 class PairHistogram(keras.metrics.Metric):
     """Abstract: a metric that is a function of the histograms of similar and of different pairs.
 
     Histograms add up, over batches and over replicas, so the value is that of all pairs together. A subclass gives
-    `_values`, from two histograms `(rows, bins)` to `(rows,)` values, and `_bound`, from two `(bins,)` to how far off
-    the value can be.
+    `_values`, from two histograms `(rows, bins)` to `(rows,)` values, and `_bound`, from two `(bins,)` and their value
+    to how far off it can be.
 
     Args:
-        bins: From distances to bins, in their order.
         higher_is_similar: Whether scores grow with likeness; they are binned with a minus sign then.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Labels of the classes that get a value of their own.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32.
+        threshold: For two bins, accepted and rejected.
+        resolution: For a scale of fine bins, of which classes have one for each `COARSE`.
     """
+
+    _direction = "up"  # of a better value: Keras asks for it where a callback monitors the metric
 
     def __init__(
         self,
-        bins: ScoreBins | ThresholdBins,
         higher_is_similar: bool,
         similar_label: int,
         classes: Sequence[Label] | None,
         name: str,
         dtype: Any,
+        *,
+        threshold: float | None = None,
+        resolution: int | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
         if similar_label not in (0, 1):
@@ -45,15 +51,27 @@ class PairHistogram(keras.metrics.Metric):
         self.higher_is_similar = bool(higher_is_similar)
         self.similar_label = int(similar_label)
         self.classes = None if classes is None else _plain_labels(classes)
-        self._bins = bins
-        self._shape = (1 + len(self.classes or ()), 2, bins.count)
-        if np.prod(self._shape, dtype="float64") >= 2**31:
+        if resolution is None:
+            self.threshold = finite("threshold", threshold)
+            self._scale: dict[str, float] = {"threshold": self.threshold}
+            self._bins: ScoreBins | ThresholdBins = ThresholdBins(self.threshold, higher_is_similar)
+            self._joined = 1
+        else:
+            self.resolution = resolution
+            self._scale = {"resolution": self.resolution}
+            self._bins = ScoreBins(self.resolution)
+            self._joined = COARSE
+        shape = (len(self.classes or ()), 2, -(-self._bins.count // self._joined))
+        if np.prod(shape, dtype="float64") >= 2**31:
             raise ValueError(
                 "The histograms have too many bins: lower `resolution`. Received: "
-                f"{len(self.classes or ())} classes and {bins.count} bins"
+                f"{shape[0]} classes and {shape[2]} bins"
             )
-        # row 0 is for all pairs, row 1 + k for those with class k; similar pairs come first
-        self.histogram = add_metric_variable(self, "histogram", self._shape, "zeros", "sum")
+        # of all pairs (1, 2, bins) and of those with each class (classes, 2, bins); similar pairs come first
+        self.histogram = add_metric_variable(self, "histogram", (1, 2, self._bins.count), "zeros", "sum")
+        self.class_histogram = None
+        if self.classes is not None:
+            self.class_histogram = add_metric_variable(self, "class_histogram", shape, "zeros", "sum")
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         """Count the pairs of a batch."""
@@ -64,40 +82,42 @@ class PairHistogram(keras.metrics.Metric):
         position = self._bins(ops.where(ops.isnan(distance), 0.0, distance))  # (n,)
         counted = weight != 0.0  # false for what a mask hides, even if it is NaN
         mass = ops.stack([ops.where(counted, weight * share, 0.0) for share in (similar, 1.0 - similar)])  # (2, n)
-        rows, belongs = _rows_of(pairs.sides, position, len(self.classes or ()))  # each (n, rows of a pair)
-        first = rows * 2 * self._bins.count + position[:, None]
-        index = ops.stack([first, first + self._bins.count])  # (2, n, rows of a pair)
-        mass = ops.where(belongs, mass[:, :, None], 0.0)
-        size = int(np.prod(self._shape))
-        added = ops.segment_sum(ops.reshape(mass, (-1,)), ops.reshape(index, (-1,)), num_segments=size)
-        self.histogram.assign_add(ops.reshape(added, self._shape))
+        _count(self.histogram, ops.zeros_like(position), position, mass)
+        if self.class_histogram is not None:
+            code, belongs = _classes_of(pairs.sides, len(self.classes or ()))
+            joined, mass = ops.concatenate([position, position], axis=0), ops.concatenate([mass, mass], axis=1)
+            _count(self.class_histogram, code, joined // self._joined, ops.where(belongs, mass, 0.0))
 
     def result(self) -> Tensor | dict[str, Tensor]:
         """The value over all pairs since the last reset; with `classes`, a dict that has each class as well."""
-        histogram = ops.convert_to_tensor(self.histogram)
-        values = ops.cast(self._values(histogram[:, 0], histogram[:, 1]), self.dtype)
+        value = self._values_of(self.histogram)[0]
         if self.classes is None:
-            return values[0]
-        names = [self.name, *(f"{self.name}/{label}" for label in self.classes)]
-        return {name: values[row] for row, name in enumerate(names)}
+            return value
+        values = self._values_of(self.class_histogram)
+        return {self.name: value, **{f"{self.name}/{label}": values[k] for k, label in enumerate(self.classes)}}
 
     def reset_state(self) -> None:
-        self.histogram.assign(np.zeros(self._shape, "float32"))
+        for histogram in (self.histogram, self.class_histogram):
+            if histogram is not None:
+                histogram.assign(np.zeros(tuple(histogram.shape), "float32"))
 
     def error_bound(self) -> float:
         """How far the value over all pairs can be from the exact one, whatever the order inside each bin.
 
-        It follows from the pairs counted so far, with a millionth for the rounding of float32. It is NaN while the
-        value is.
+        It follows from the pairs counted so far, with a hundred-thousandth for the rounding of float32. It is NaN while
+        the value is.
         """
         similar, different = to_numpy(self.histogram)[0].astype("float64")
         if not (similar.sum() > 0 and different.sum() > 0):
             return float("nan")
-        return float(self._bound(similar, different)) + ROUNDING
+        histogram = ops.convert_to_tensor(self.histogram)
+        value = float(to_numpy(self._values(histogram[:, 0], histogram[:, 1]))[0])
+        return float(self._bound(similar, different, value)) + ROUNDING
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
+            **self._scale,
             "higher_is_similar": self.higher_is_similar,
             "similar_label": self.similar_label,
             "classes": None if self.classes is None else list(self.classes),
@@ -106,8 +126,12 @@ class PairHistogram(keras.metrics.Metric):
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
-        raise NotImplementedError
+    def _bound(self, similar: np.ndarray, different: np.ndarray, value: float) -> float:
+        return 0.0
+
+    def _values_of(self, histogram: Any) -> Tensor:
+        histogram = ops.convert_to_tensor(histogram)
+        return ops.cast(self._values(histogram[:, 0], histogram[:, 1]), self.dtype)
 
 
 def where_measured(measured: Tensor, values: Tensor) -> Tensor:
@@ -117,27 +141,36 @@ def where_measured(measured: Tensor, values: Tensor) -> Tensor:
 
 def _spoil(pairs: LabelledScores, n_classes: int) -> Tensor:
     """The weights `(n,)`, NaN for a pair that cannot be counted, so that the value shows it."""
-    fine = (ops.abs(pairs.similar - 0.5) <= 0.501) & ~ops.isnan(pairs.score)
+    fine = (ops.abs(pairs.similar - 0.5) <= 0.501) & ~ops.isnan(pairs.score) & (pairs.weight >= 0.0)
     if pairs.sides is not None:
         fine = fine & (pairs.sides[:, 0] < n_classes) & (pairs.sides[:, 1] < n_classes)
     return ops.where(fine | (pairs.weight == 0.0), pairs.weight, float("nan"))
 
 
-def _rows_of(sides: Tensor, position: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """The rows of the histogram that a pair may belong to, and whether it does: 0, and one for each of its classes."""
-    every = ops.zeros_like(position)[:, None]  # (n, 1)
-    if sides is None:
-        return every, every == 0
+def _count(histogram: Any, row: Tensor, position: Tensor, mass: Tensor) -> None:
+    """Add the mass `(2, n)` of similar and different pairs to the bins at `position` of the rows `row`, `(n,)` both."""
+    shape = tuple(histogram.shape)  # (rows, 2, bins)
+    first = row * (2 * shape[2]) + position
+    index = ops.concatenate([first, first + shape[2]], axis=0)  # (2 n,)
+    added = ops.segment_sum(ops.reshape(mass, (-1,)), index, num_segments=int(np.prod(shape)))
+    histogram.assign_add(ops.reshape(added, shape))
+
+
+def _classes_of(sides: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
+    """The class codes of all left, then of all right sides, and whether the pair counts for them, `(2 n,)` each."""
     known = (sides >= 0.0) & (sides < n_classes)  # (n, 2)
     codes = ops.cast(ops.where(known, sides, 0.0), "int32")
-    left, right = codes[:, :1], codes[:, 1:]
-    rows = ops.concatenate([every, 1 + left, 1 + right], axis=1)
-    return rows, ops.concatenate([every == 0, known[:, :1], known[:, 1:] & (left != right)], axis=1)
+    twice = known[:, 0] & (codes[:, 0] == codes[:, 1])  # counts once
+    return (
+        ops.concatenate([codes[:, 0], codes[:, 1]], axis=0),
+        ops.concatenate([known[:, 0], known[:, 1] & ~twice], axis=0),
+    )
 
 
 def _plain_labels(classes: Sequence[Label]) -> list[Label]:
     """The labels as JSON can hold them."""
-    labels = [label.item() if isinstance(label, np.generic) else label for label in classes]
+    listed = hasattr(classes, "__iter__") and not isinstance(classes, (str, bytes))
+    labels = [label.item() if isinstance(label, np.generic) else label for label in (classes if listed else ())]
     if not labels or not all(isinstance(label, (str, int, float)) for label in labels):
         raise ValueError(f"`classes` must be a list of strings or numbers, at least one. Received: classes={classes!r}")
     if len({str(label) for label in labels}) < len(labels):

@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import finite
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
-from keras_balanced_siamese.metrics._roc_walk import both_kinds, shares
-from keras_balanced_siamese.metrics._score_bins import ThresholdBins
+from keras_balanced_siamese.metrics._roc_walk import both_kinds, total
 
 
 def share_of_bin(histogram: Tensor, k: int) -> Tensor:
     """Share `(rows,)` of the pairs that lie in bin `k`; NaN without a pair."""
-    return where_measured(ops.sum(histogram, axis=-1) > 0.0, shares(histogram)[:, k])
+    return where_measured(ops.sum(histogram, axis=-1) > 0.0, (histogram / total(histogram))[:, k])
 
 
 def matthews_correlation(similar: Tensor, different: Tensor) -> Tensor:
     """Correlation of truth and decision, from counts (accepted, rejected); 0 where all decisions are the same."""
-    table = shares(ops.concatenate([similar, different], axis=-1))  # (rows, 4); products of counts could overflow
+    table = ops.concatenate([similar, different], axis=-1)  # (rows, 4)
+    table = table / total(table)  # products of counts could overflow
     accepts, rejects, false_accepts, true_rejects = (table[:, k] for k in range(4))
     square = (accepts + false_accepts) * (rejects + true_rejects) * (accepts + rejects) * (false_accepts + true_rejects)
     root = ops.sqrt(ops.where(square > 0.0, square, 1.0))
@@ -63,6 +60,8 @@ class FalseAcceptRate(PairHistogram):
         0.3333
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         threshold: float,
@@ -73,18 +72,10 @@ class FalseAcceptRate(PairHistogram):
         name: str = "false_accept_rate",
         dtype: Any = None,
     ):
-        bins = ThresholdBins(finite("threshold", threshold), higher_is_similar)
-        super().__init__(bins, higher_is_similar, similar_label, classes, name, dtype)
-        self.threshold = float(threshold)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold}
+        super().__init__(higher_is_similar, similar_label, classes, name, dtype, threshold=threshold)
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return share_of_bin(different, 0)
-
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
-        return 0.0
 
 
 @register(package=PACKAGE)
@@ -95,16 +86,9 @@ class FalseRejectRate(PairHistogram):
     FRR = similar pairs rejected / similar pairs
     ```
 
-    The value is exact, and that of all pairs since the last reset. A score is accepted if it is a distance not above
-    the threshold, or with `higher_is_similar` a score not below it, both read as float32.
-
     Args:
         threshold: The threshold, a finite number.
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
-        similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
-        name: Name of the metric.
-        dtype: Type of the value; the state is always float32.
+        higher_is_similar, similar_label, classes, name, dtype: See `FalseAcceptRate`.
 
     Call arguments:
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
@@ -123,6 +107,8 @@ class FalseRejectRate(PairHistogram):
         0.3333
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         threshold: float,
@@ -133,18 +119,10 @@ class FalseRejectRate(PairHistogram):
         name: str = "false_reject_rate",
         dtype: Any = None,
     ):
-        bins = ThresholdBins(finite("threshold", threshold), higher_is_similar)
-        super().__init__(bins, higher_is_similar, similar_label, classes, name, dtype)
-        self.threshold = float(threshold)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold}
+        super().__init__(higher_is_similar, similar_label, classes, name, dtype, threshold=threshold)
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return share_of_bin(similar, 1)
-
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
-        return 0.0
 
 
 @register(package=PACKAGE)
@@ -158,16 +136,9 @@ class BalancedPairAccuracy(PairHistogram):
     Chance is 0.5 whatever the share of similar pairs. With `classes`, 1 less the value of a class is its `error` in
     `evaluate_pairs` at the same threshold.
 
-    The value is exact, and that of all pairs since the last reset. A score is accepted if it is a distance not above
-    the threshold, or with `higher_is_similar` a score not below it, both read as float32.
-
     Args:
         threshold: The threshold, a finite number.
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
-        similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
-        name: Name of the metric.
-        dtype: Type of the value; the state is always float32.
+        higher_is_similar, similar_label, classes, name, dtype: See `FalseAcceptRate`.
 
     Call arguments:
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
@@ -196,18 +167,10 @@ class BalancedPairAccuracy(PairHistogram):
         name: str = "balanced_pair_accuracy",
         dtype: Any = None,
     ):
-        bins = ThresholdBins(finite("threshold", threshold), higher_is_similar)
-        super().__init__(bins, higher_is_similar, similar_label, classes, name, dtype)
-        self.threshold = float(threshold)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold}
+        super().__init__(higher_is_similar, similar_label, classes, name, dtype, threshold=threshold)
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return (share_of_bin(similar, 0) + share_of_bin(different, 1)) / 2.0
-
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
-        return 0.0
 
 
 @register(package=PACKAGE)
@@ -221,16 +184,9 @@ class MatthewsCorrelation(PairHistogram):
     with the counts of true and false accepts and rejects. 1 is perfect, 0 is chance, and also the value where all
     decisions are the same.
 
-    The value is exact, and that of all pairs since the last reset. A score is accepted if it is a distance not above
-    the threshold, or with `higher_is_similar` a score not below it, both read as float32.
-
     Args:
         threshold: The threshold, a finite number.
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
-        similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
-        name: Name of the metric.
-        dtype: Type of the value; the state is always float32.
+        higher_is_similar, similar_label, classes, name, dtype: See `FalseAcceptRate`.
 
     Call arguments:
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
@@ -259,15 +215,7 @@ class MatthewsCorrelation(PairHistogram):
         name: str = "matthews_correlation",
         dtype: Any = None,
     ):
-        bins = ThresholdBins(finite("threshold", threshold), higher_is_similar)
-        super().__init__(bins, higher_is_similar, similar_label, classes, name, dtype)
-        self.threshold = float(threshold)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold}
+        super().__init__(higher_is_similar, similar_label, classes, name, dtype, threshold=threshold)
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return matthews_correlation(similar, different)
-
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
-        return 0.0

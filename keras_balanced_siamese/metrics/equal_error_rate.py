@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._backend import PACKAGE, register
+from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
-from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, shares, sum_until
-from keras_balanced_siamese.metrics._score_bins import ScoreBins
+from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, crossing, total
 
 
 def equal_error_rate(similar: Tensor, different: Tensor) -> Tensor:
     """The false accept rate where it is equal to the false reject rate, which is where FAR + TAR = 1."""
-    tar_steps, far_steps = shares(similar), shares(different)
-    eer = sum_until(far_steps, tar_steps + far_steps, 1.0)
-    return where_measured(both_kinds(similar, different), eer)
+    weights = [1.0 / total(one) for one in (similar, different)]  # of counts in rates
+    found = crossing(similar, different, weights, 1.0)
+    rate = (found.before[1] + found.part * found.held[1]) * weights[1]
+    return where_measured(both_kinds(similar, different), rate[:, 0])
 
 
 @register(package=PACKAGE)
@@ -62,6 +63,8 @@ class EqualErrorRate(PairHistogram):
         0.3333
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         *,
@@ -72,20 +75,16 @@ class EqualErrorRate(PairHistogram):
         name: str = "equal_error_rate",
         dtype: Any = None,
     ):
-        super().__init__(ScoreBins(resolution), higher_is_similar, similar_label, classes, name, dtype)
-        self.resolution = int(resolution)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "resolution": self.resolution}
+        super().__init__(
+            higher_is_similar, similar_label, classes, name, dtype, resolution=whole("resolution", resolution, 1)
+        )
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return equal_error_rate(similar, different)
 
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
+    def _bound(self, similar: np.ndarray, different: np.ndarray, value: float) -> float:
         tar, far = corners(similar, different)
         after = int(np.argmax(far + tar > 1.0))
-        share = (far[after] + tar[after] - 1.0) / (far[after] + tar[after] - far[after - 1] - tar[after - 1])
-        value = far[after] - share * (far[after] - far[after - 1])
         low = max(far[after - 1], 1.0 - tar[after])
         high = min(far[after], 1.0 - tar[after - 1])
         return max(value - low, high - value)

@@ -6,18 +6,19 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
-from keras_balanced_siamese.metrics._roc_walk import both_kinds, shares
-from keras_balanced_siamese.metrics._score_bins import ScoreBins
+from keras_balanced_siamese.metrics._roc_walk import both_kinds, tied, total
 
 
 def average_precision(similar: Tensor, different: Tensor) -> Tensor:
-    """Precision after each bin, averaged with the bin's share of the similar pairs."""
-    found = ops.cumsum(similar, axis=-1)  # (rows, bins)
-    accepted = ops.cumsum(similar + different, axis=-1)
-    precision = found / ops.where(accepted > 0.0, accepted, 1.0)
-    return where_measured(both_kinds(similar, different), ops.sum(shares(similar) * precision, axis=-1))
+    """Precision in the middle of each bin, or after it if its scores are tied, averaged over the similar pairs."""
+    part = ops.where(tied(similar, different), 0.0, 0.5)  # of the bin that lies behind the place
+    found = ops.cumsum(similar, axis=-1) - part * similar  # (rows, bins)
+    others = ops.cumsum(different, axis=-1) - part * different
+    precision = found / ops.where(found > 0.0, found + others, 1.0)
+    return where_measured(both_kinds(similar, different), ops.sum(similar / total(similar) * precision, axis=-1))
 
 
 @register(package=PACKAGE)
@@ -28,16 +29,16 @@ class VerificationPRAUC(PairHistogram):
     AP = sum over the thresholds t of (recall(t) - recall(before t)) * precision(t)
     ```
 
-    as scikit-learn's `average_precision_score` has it, with the ends of fine bins as thresholds. Chance is the share of
-    the similar pairs. The value is that of all pairs since the last reset. In a bin with `p` similar and `n` different
-    pairs, after `P` and `N` in the bins before, the precision of each similar pair lies between two limits:
+    as scikit-learn's `average_precision_score` has it. Chance is the share of the similar pairs. The value is that of
+    all pairs since the last reset. In a fine bin with `p` similar and `n` different pairs, after `P` and `N` in the
+    bins before, the precision of each similar pair lies between two limits, and is taken from between them:
 
     ```
-    P / (P + N + n) <= precision <= (P + p) / (P + p + N)
+    P / (P + N + n) <= (P + p/2) / (P + p/2 + N + n/2) <= (P + p) / (P + p + N)
     ```
 
-    `error_bound()` sums the larger distance from them, with the weights of the value. The steps make the value a little
-    low where the curve is smooth and a little better than that where scores are tied, since ties are a step in truth.
+    A bin that holds more pairs than both its neighbours together is taken as one score that many pairs have, whose
+    precision is `(P + p) / (P + p + N + n)`. `error_bound()` holds in either case.
 
     Args:
         higher_is_similar: `False` for distances, `True` for probabilities and similarities.
@@ -74,21 +75,18 @@ class VerificationPRAUC(PairHistogram):
         name: str = "verification_pr_auc",
         dtype: Any = None,
     ):
-        super().__init__(ScoreBins(resolution), higher_is_similar, similar_label, classes, name, dtype)
-        self.resolution = int(resolution)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "resolution": self.resolution}
+        super().__init__(
+            higher_is_similar, similar_label, classes, name, dtype, resolution=whole("resolution", resolution, 1)
+        )
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return average_precision(similar, different)
 
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
+    def _bound(self, similar: np.ndarray, different: np.ndarray, value: float) -> float:
         found, others = np.cumsum(similar), np.cumsum(different)
         hit = similar > 0
         p, n, found, others = similar[hit], different[hit], found[hit], others[hit]
-        value = found / (found + others)
         before = found - p
         low = np.divide(before, before + others, out=np.ones_like(p), where=before + others > 0)
         high = found / (found + others - n)
-        return max(p @ (value - low), p @ (high - value)) / similar.sum()
+        return max(value - p @ low / p.sum(), p @ high / p.sum() - value)

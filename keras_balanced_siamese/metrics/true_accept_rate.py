@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import fraction
+from keras_balanced_siamese._checks import fraction, whole
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
-from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, shares, sum_until
-from keras_balanced_siamese.metrics._score_bins import ScoreBins
+from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, crossing, tied_at, total
 
 ROUNDING = 1.0 + 1e-6  # of rates in float32: 1 of 1000 is not above 0.001
 
 
 def true_accept_rate(similar: Tensor, different: Tensor, far: float) -> Tensor:
     """The highest true accept rate at which the false accept rate is not above `far`."""
-    level = far * ROUNDING * ops.sum(different, axis=-1, keepdims=True)  # (rows, 1) a count
-    return where_measured(both_kinds(similar, different), sum_until(shares(similar), different, level))
+    found = crossing(similar, different, (0.0, 1.0), far * ROUNDING * total(different))
+    part = ops.where(tied_at(similar, different, found.bin), 0.0, found.part)
+    rate = (found.before[0] + part * found.held[0]) / total(similar)
+    return where_measured(both_kinds(similar, different), rate[:, 0])
 
 
 @register(package=PACKAGE)
@@ -29,8 +30,10 @@ class TrueAcceptRate(PairHistogram):
     TAR(far) = max over the points of the ROC curve with FAR <= far of TAR
     ```
 
-    The ROC curve is straight between two measured scores, and inside a bin. The value is that of all pairs since the
-    last reset. The exact one lies between the true accept rates before and after the bin in which `far` is passed;
+    This is the last measured point within `far`, as in `evaluate_pairs`: equal scores are accepted together or not at
+    all, so constant scores have the value 0. The value is that of all pairs since the last reset. In the bin in which
+    `far` is passed the curve is taken as straight, unless it holds more pairs than both its neighbours together: then
+    it is taken as one score, and stays out. The exact value lies between those before and after the bin;
     `error_bound()` is the distance to the farther one. A rate as low as 0.001 needs thousands of different pairs: with
     fewer, it hangs on a handful of them, and so does the bound.
 
@@ -40,7 +43,7 @@ class TrueAcceptRate(PairHistogram):
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Class labels, for a value of each class: see `VerificationAUC`.
         resolution: Bins in an octave of scores: see `VerificationAUC`.
-        name: Name of the metric.
+        name: Name of the metric; `None` makes it that of the figure in `evaluate_pairs`, as `"tar_at_far_0.01"`.
         dtype: Type of the value; the state is always float32.
 
     Call arguments:
@@ -68,25 +71,26 @@ class TrueAcceptRate(PairHistogram):
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         resolution: int = 512,
-        name: str = "true_accept_rate",
+        name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(ScoreBins(resolution), higher_is_similar, similar_label, classes, name, dtype)
-        self.far = fraction("far", far)
-        self.resolution = int(resolution)
+        far = fraction("far", far)
+        name = name or f"tar_at_far_{far:g}"
+        super().__init__(
+            higher_is_similar, similar_label, classes, name, dtype, resolution=whole("resolution", resolution, 1)
+        )
+        self.far = far
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "far": self.far, "resolution": self.resolution}
+        return {**super().get_config(), "far": self.far}
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         return true_accept_rate(similar, different, self.far)
 
-    def _bound(self, similar: np.ndarray, different: np.ndarray) -> float:
+    def _bound(self, similar: np.ndarray, different: np.ndarray, value: float) -> float:
         tar, far = corners(similar, different)
         level = self.far * ROUNDING
         if level >= 1.0:
             return 0.0
         after = int(np.argmax(far > level))
-        share = (far[after] - level) / (far[after] - far[after - 1])
-        value = tar[after] - share * (tar[after] - tar[after - 1])
         return max(value - tar[after - 1], tar[after] - value)
