@@ -63,6 +63,7 @@ def as_embeddings(embeddings: ArrayLike, name: str = "embeddings") -> np.ndarray
         raise TypeError(f"`{name}` must hold numbers. Received: {name} of dtype {array.dtype}")
     if array.ndim != 2 or array.shape[1] == 0:
         cure = f"; a single one becomes a batch of one by `{name}[None]`" if array.ndim == 1 else ""
+        cure = "; of images pass `encoder.predict(images)`" if array.ndim > 2 else cure
         raise ValueError(
             f"`{name}` must hold one embedding per row, shape (n, d){cure}. Received: {name} of shape {array.shape}"
         )
@@ -126,29 +127,6 @@ def squared_distances(points: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances in float64, by differences."""
     gaps = points.astype(np.float64) - query.astype(np.float64)
     return np.einsum("ij,ij->i", gaps, gaps)
-
-
-def nearest(queries: ArrayLike, items: ArrayLike, k: int, distance: str = "euclidean") -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest items of each query.
-
-    Args:
-        queries: `(q, d)`.
-        items: `(n, d)`, `n >= k`.
-        k: How many.
-        distance: `"euclidean"` or `"cosine"` (1 - cosine).
-
-    Returns:
-        `(distances, indices)`, each `(q, k)`, nearest first; of equal distances the lower index first.
-
-    Examples:
-        >>> from keras_balanced_siamese._nearest import nearest
-        >>> distances, indices = nearest([[0.0]], [[3.0], [1.0], [-1.0]], k=2)
-        >>> distances.tolist(), indices.tolist()
-        ([[1.0, 1.0]], [[1, 2]])
-    """
-    space = open_space(as_points(items, distance, "items"))
-    squares, indices = search(space, as_points(queries, distance, "queries"), k)
-    return to_distance(squares, distance), indices
 
 
 def to_distance(squares: np.ndarray, distance: str) -> np.ndarray:

@@ -152,6 +152,16 @@ def test_groups_are_thirds_by_training_counts():
     assert kbs.evaluate_pairs(**data, class_counts=same, n_resamples=0).groups == {}
 
 
+@pytest.mark.parametrize("counts", [[4, 2, 2], {"a ": 4, "b ": 2}, np.array([4, 2])], ids=str)
+def test_counts_of_other_classes_are_refused(counts):
+    with pytest.raises(
+        ValueError, match=r"to_dict\(\)`.*`dict\(enumerate\(np.bincount\(y\)\)\)`.*classes are 'a', 'b'"
+    ):
+        kbs.evaluate_pairs([0.1, 0.9], [1, 0], classes=[["a", "a"], ["a", "b"]], class_counts=counts)
+    with pytest.raises(ValueError, match="`class_counts` needs `classes`"):
+        kbs.evaluate_pairs([0.1, 0.9], [1, 0], class_counts={"a": 4})
+
+
 def test_a_given_threshold_decides():
     data = random_pairs()
     found = kbs.evaluate_pairs(**data, threshold=0.6, n_resamples=0)
@@ -165,6 +175,35 @@ def test_infinite_distances_are_the_largest():
     found = report([0.1, math.inf], [0.5, math.inf])
     assert (found.eer, found.roc_auc) == (0.5, slow_auc([0.1, math.inf], [0.5, math.inf]))
     assert math.isfinite(found.histogram["edges"][-1])
+
+
+@pytest.mark.parametrize(
+    ("similar", "different"),
+    [([0.1 + 0.2] * 4, [0.3] * 4), ([0.0], [5e-324]), ([1e150, -1e150], [1e150, 1e-310]), ([1e9, 1e9 + 1e-7], [1e9])],
+)
+def test_bins_of_nearly_equal_and_of_huge_distances(similar, different):
+    found = report(similar, different)
+    edges = found.histogram["edges"]
+    assert edges == sorted(set(edges))
+    assert edges[0] <= min(similar + different) <= max(similar + different) <= edges[-1]
+    assert (sum(found.histogram["similar"]), sum(found.histogram["different"])) == pytest.approx((1, 1))
+
+
+def test_equally_distant_embeddings_are_a_coin():
+    found = kbs.evaluate_embeddings(np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0], [0, 1, 2] * 4)
+    assert np.ptp(found.histogram["edges"]) > 1
+
+
+def test_bins_leave_out_what_is_far_from_all_others():
+    distances = np.random.default_rng(0).uniform(1, 2, 4000)
+    distances[[0, 1, 2000, 2001]] = [1e9, math.inf, -1e9, -math.inf]
+    found = report(distances[:2000], distances[2000:])
+    edges = found.histogram["edges"]
+    assert (edges[0], edges[-1]) == pytest.approx((1, 2), abs=0.01)
+    assert found.histogram["above"] == {"similar": 0.001, "different": 0}
+    assert found.histogram["below"] == {"similar": 0, "different": 0.001}
+    assert sum(found.histogram["similar"]) == pytest.approx(0.999)
+    assert report(distances[:2000], distances[2000:], threshold=7.0).histogram["edges"][-1] == 7
 
 
 def test_constant_distances_are_a_coin():
@@ -214,6 +253,11 @@ def test_accepting_everything_is_an_error_of_a_half_for_each_class():
         (([0.1, 0.2], [1, 2]), "0 and 1 only"),
         (([0.1, 0.2], [1, 1]), "Both similar and different"),
         (([], []), "Both similar and different"),
+        (([1e308, 1.0, -1e308], [1, 0, 0]), "at most 1e[+]150.*Received: 2 of 3.*position 0"),
+        ((np.zeros((3, 3)), np.eye(3)), r"`i, j = np.triu_indices\(n, 1\)`.*shape \(3, 3\)"),
+        ((np.zeros((2, 1)), [[1, 0]]), r"`similar` must hold one value.*shape \(1, 2\)"),
+        (([0.1, 0.2], ["same", "different"]), "`left_labels == right_labels`.*'same', 'different'"),
+        (([0.1, 0.2], [1, None]), r"0 and 1 only.*\[None\]"),
     ],
 )
 def test_bad_input(arguments, match):
@@ -221,11 +265,36 @@ def test_bad_input(arguments, match):
         kbs.evaluate_pairs(*arguments)
 
 
+def test_distances_that_are_not_numbers():
+    with pytest.raises(TypeError, match="`distances` must hold numbers"):
+        kbs.evaluate_pairs(["0.1", "0.2"], [1, 0])
+
+
+def test_pairs_of_weight_zero_are_not_there():
+    data = random_pairs(n=200)
+    weight = np.where((data["classes"] == 5).any(axis=1), 0, 2.0)
+    kept = {name: values[weight > 0] for name, values in data.items()}
+    found = kbs.evaluate_pairs(**data, sample_weight=weight)
+    expected = kbs.evaluate_pairs(**kept, sample_weight=weight[weight > 0])
+    assert found.to_json() == expected.to_json()
+    assert 5 not in found.per_class
+
+
 def test_bad_classes():
     with pytest.raises(ValueError, match=r"shape \(n, 2\)"):
         kbs.evaluate_pairs([0.1, 0.2], [1, 0], classes=["a", "b"])
     with pytest.raises(ValueError, match="exactly where both sides"):
         kbs.evaluate_pairs([0.1, 0.2], [1, 0], classes=[["a", "b"], ["a", "b"]])
+    with pytest.raises(ValueError, match=r"at 1 of 2 pairs, the first at position 0\.$"):
+        kbs.evaluate_pairs([0.1, 0.2], [1, 0], classes=[["a", "b"], ["a", "b"]])
+    with pytest.raises(ValueError, match=r"2 of 2 pairs.*labels reversed"):
+        kbs.evaluate_pairs([0.1, 0.2], [0, 1], classes=[["a", "a"], ["a", "b"]])
+    with pytest.raises(ValueError, match=r"np.stack\(\[left, right\], axis=1\)"):
+        kbs.evaluate_pairs([0.1, 0.2, 0.3], [1, 0, 0], classes=(["a", "a", "a"], ["a", "b", "b"]))
+    with pytest.raises(ValueError, match=r"missing.*position 3"):
+        kbs.evaluate_pairs([0.1, 0.2], [1, 0], classes=[["a", "a"], ["a", math.nan]])
+    with pytest.raises(TypeError, match="all of one type"):
+        kbs.evaluate_pairs([0.1, 0.2], [1, 0], classes=[("1", "1"), ("1", 2)])
 
 
 # Intervals
@@ -280,6 +349,18 @@ def test_no_error_among_few_is_not_no_error():
     assert found.intervals["micro"]["eer"] == (0, pytest.approx(1 - 0.025 ** (1 / 5)))
     assert found.intervals["per_class"][0]["error"][0] == 0
     assert 0.1 < found.intervals["per_class"][0]["error"][1] < 0.6
+
+
+def test_two_classes_say_nothing_about_the_false_accepts_of_others():
+    data = random_pairs(n=200, n_classes=2)
+    found = kbs.evaluate_pairs(**data, threshold=0.8)
+    assert 0 < found.micro["false_accept_rate"] < 1
+    for part in ("micro", "macro"):
+        assert np.isnan(found.intervals[part]["false_accept_rate"]).all()
+    low, high = found.intervals["micro"]["false_reject_rate"]
+    assert high - low > 0.1
+    line = next(line for line in str(found).splitlines() if line.startswith("false accept rate"))
+    assert "[" not in line
 
 
 def slow_variance(influence, sides):
@@ -356,6 +437,13 @@ def test_embeddings_are_judged_by_all_their_pairs(distance):
     assert {name: found.micro[name] for name in expected.micro} == pytest.approx(expected.micro, nan_ok=True)
     for label, row in expected.per_class.items():
         assert {name: found.per_class[label][name] for name in row} == pytest.approx(row, nan_ok=True)
+
+
+def test_embeddings_of_one_direction_find_nothing_under_the_cosine_distance():
+    x = np.random.default_rng(0).uniform(0.5, 2, (60, 1)) * [0.3, 0.7, 1.1]
+    found = kbs.evaluate_embeddings(x, np.arange(60) % 3, distance="cosine", n_resamples=0)
+    assert (found.micro["recall@1"], found.micro["map@r"]) == (0, 0)
+    assert (found.roc_auc, found.eer) == pytest.approx((0.5, 0.5))
 
 
 def test_retrieval_is_averaged_over_samples_and_over_classes():
@@ -442,6 +530,18 @@ def test_report_as_a_data_frame():
     assert frame.loc[("group", "tail"), "roc_auc"] == found.groups["tail"]["roc_auc"]
     assert frame.loc[("class", 3), "n_similar"] == found.per_class[3]["n_similar"]
     assert "classes" not in frame
+    assert not any(name.endswith("_low") for name in frame)
+    data = random_pairs(n=100)
+    found = kbs.evaluate_pairs(**data, class_counts={c: 2**c for c in range(6)}, n_resamples=20)
+    frame = found.to_pandas()
+    bounds = found.intervals
+    for key, its in {
+        ("all", "micro"): bounds["micro"],
+        ("all", "macro"): bounds["macro"],
+        ("group", "head"): bounds["groups"]["head"],
+        ("class", 3): bounds["per_class"][3],
+    }.items():
+        assert frame.loc[key, ["error_low", "error_high"]].tolist() == list(its["error"])
 
 
 def test_a_table_of_many_classes_shows_the_worst():
@@ -462,6 +562,8 @@ def test_curve_and_histogram_for_plots():
         assert a == pytest.approx(np.mean(data["distances"][~data["similar"]] <= t))
         assert r == pytest.approx(np.mean(data["distances"][data["similar"]] > t))
     assert (far[-1], frr[-1]) == (1, 0)
+    assert (threshold[0], far[0], frr[0]) == (-math.inf, 0, 1)
+    assert json.loads(found.to_json())["curve"]["threshold"][0] is None
     assert sum(found.histogram["similar"]) == pytest.approx(1)
     assert len(found.histogram["edges"]) == len(found.histogram["different"]) + 1
 
@@ -475,6 +577,7 @@ def test_curve_and_histogram_for_plots():
         ({"far": [1.5]}, "between 0 and 1"),
         ({"costs": [(1, 1)]}, "cost of a miss"),
         ({"costs": [(1, 1, 0)]}, "cost of a miss"),
+        ({"costs": [("a", 1, 0.5)]}, "cost of a miss"),
         ({"resample": "pairs"}, "'classes', 'samples'"),
         ({"resample": "samples"}, "needs `samples`"),
         ({"confidence": 1.0}, "between 0 and 1"),
@@ -490,6 +593,21 @@ def test_bad_arguments(wrong, match):
         kbs.evaluate_pairs([0.1, 0.2, 0.3, 0.4], [1, 1, 0, 0], **wrong)
 
 
+def test_single_numbers_where_several_belong():
+    with pytest.raises(TypeError, match=r"`far=\[0.1\]`"):
+        kbs.evaluate_pairs([0.1, 0.2], [1, 0], far=0.1)
+    with pytest.raises(TypeError, match=r"`costs=\[\(10, 1, 0.01\)\]`"):
+        kbs.evaluate_pairs([0.1, 0.2], [1, 0], costs=(10, 1, 0.01))
+    with pytest.raises(TypeError, match=r"`k=\[5\]`"):
+        kbs.evaluate_embeddings(np.eye(4), [0, 0, 1, 1], k=5)
+
+
+def test_any_false_accept_rate_is_found_again():
+    found = kbs.evaluate_pairs([0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0], far=[1 / 3])
+    assert found.tar_at_far[1 / 3] == 1
+    assert "TAR at FAR 0.333333 " in str(found)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "match"),
     [
@@ -498,6 +616,7 @@ def test_bad_arguments(wrong, match):
         (np.zeros((3, 2)), ["a", "b", "c"], "two samples"),
         (np.full((3, 2), np.nan), ["a", "a", "c"], "finite"),
         (np.zeros(3), ["a", "a", "c"], "one embedding per row"),
+        (np.zeros((3, 8, 8, 1)), ["a", "a", "c"], r"`encoder.predict\(images\)`"),
     ],
 )
 def test_bad_embeddings(x, y, match):

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_balanced_siamese import _nearest
-from keras_balanced_siamese import gallery as module
-from keras_balanced_siamese.gallery import Gallery
+from keras_balanced_siamese.gallery import Gallery, _classes, _gallery
 from keras_balanced_siamese.layers import DistanceToProbability
 
 ITEMS = [[0.0, 0.0], [0.0, 2.0], [0.0, 4.0], [10.0, 0.0]]
@@ -148,6 +147,38 @@ def test_threshold_of_a_layer():
     assert Gallery(ITEMS, NAMES).identify([[10.0, 1.4]], threshold=layer).known.tolist() == [True]
 
 
+def test_the_threshold_can_be_assigned_and_nothing_else(tmp_path):
+    gallery = Gallery(ITEMS, NAMES)
+    layer = DistanceToProbability(slope=2.0, threshold=1.5)
+    gallery.threshold = layer
+    assert gallery.threshold == 1.5
+    assert gallery.identify([[10.0, 1.4]]).known.tolist() == [True]
+    gallery.save(tmp_path / "g.npz")
+    assert Gallery.load(tmp_path / "g.npz").threshold == 1.5
+    for wrong, error in ((True, TypeError), ("0.5", TypeError), (math.nan, ValueError)):
+        with pytest.raises(error, match="`threshold` must be a distance"):
+            gallery.threshold = wrong
+    gallery.threshold = None
+    assert gallery.threshold is None
+    for name in ("distance", "index"):
+        with pytest.raises(AttributeError):
+            setattr(gallery, name, "cosine")
+
+
+def test_what_is_derived_from_the_items_is_computed_once(monkeypatch):
+    gallery = Gallery(ITEMS, NAMES, threshold=1.0)
+    opened = []
+    monkeypatch.setattr(
+        _gallery, "open_space", lambda points: opened.append(len(points)) or _nearest.open_space(points)
+    )
+    for _ in range(2):
+        assert gallery.identify([[0.0, 2.0]]).labels.tolist() == ["ann"]
+    assert opened == [4, 2]  # the items and the centroids
+    gallery.remove("ann")
+    assert gallery.identify([[0.0, 2.0]]).labels.tolist() == ["unknown"]
+    assert opened == [4, 2, 1, 1]
+
+
 def test_add_and_remove():
     gallery = Gallery(ITEMS, NAMES, threshold=1.0)
     assert gallery.identify([[50.0, 0.0]]).labels.tolist() == ["unknown"]
@@ -221,6 +252,34 @@ def test_load_refuses_other_files(tmp_path):
     np.savez(tmp_path / "pickled.npz", labels=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="wrote"):
         Gallery.load(tmp_path / "pickled.npz")
+    np.save(tmp_path / "array.npy", np.ones(3))
+    with pytest.raises(ValueError, match="wrote"):
+        Gallery.load(tmp_path / "array.npy")
+    with pytest.raises(FileNotFoundError):
+        Gallery.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_load_refuses_a_part_of_a_file(share, tmp_path):
+    path = tmp_path / "part.npz"
+    Gallery(ITEMS, NAMES).save(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"must be a file that `Gallery.save` wrote.*part.npz"):
+        Gallery.load(path)
+    path.write_text("label,x,y\nann,0,1\n")
+    with pytest.raises(ValueError, match="wrote"):
+        Gallery.load(path)
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "g.npz"
+    Gallery(ITEMS, NAMES).save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(np, "savez", lambda file, **arrays: file.write(b"half") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Gallery(ITEMS[:1], NAMES[:1]).save(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["g.npz"]
 
 
 @pytest.mark.parametrize("kind", ["usearch", "faiss"])
@@ -289,6 +348,11 @@ def test_bad_calls():
         gallery.search(np.zeros((1, 2)), k=5)
     with pytest.raises(ValueError, match="at least 1"):
         gallery.search(np.zeros((1, 2)), k=0)
+    assert gallery.search(np.zeros((1, 2))).labels.shape == (1, 4)  # 5, or as many as there are
+    with pytest.raises(ValueError, match="a gallery of 0 items"):
+        Gallery(np.empty((0, 2)), []).search(np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="`per_class` must be 'centroid' or a whole number"):
+        gallery.identify(np.zeros((1, 2)), threshold=1, per_class="Centroid")
     with pytest.raises(ValueError, match=r"`calibrate` returns.*threshold=np.inf"):
         gallery.identify(np.zeros((1, 2)))
     with pytest.raises(ValueError, match="`unknown` must not be a class"):
@@ -313,10 +377,10 @@ def test_no_queries():
 
 def test_the_blocks_are_bounded(monkeypatch):
     seen = []
-    blocks = module.rough_blocks
+    blocks = _classes.rough_blocks
     monkeypatch.setattr(_nearest, "SCRATCH", 40_000)
     monkeypatch.setattr(
-        module, "rough_blocks", lambda *args: (seen.append(block[1].nbytes) or block for block in blocks(*args))
+        _classes, "rough_blocks", lambda *args: (seen.append(block[1].nbytes) or block for block in blocks(*args))
     )
     items, labels = clusters()
     Gallery(items, labels, threshold=1).identify(items, per_class=2)

@@ -69,6 +69,7 @@ MANY = {
     "long labels": lambda: full_report(40, names=LONG),
     "no calibration": lambda: dataclasses.replace(full_report(3, threshold=None), calibration={}),
     "no counts": lambda: dataclasses.replace(full_report(3), groups={}, class_counts={}, intervals={}, resampled=None),
+    "embeddings": lambda: kbs.evaluate_embeddings(rng.normal(size=(90, 3)), np.arange(90) % 3),
     "no classes": lambda: plain_report(rng.normal(size=300), rng.normal(size=200) + 2),
     "no classes but calibrated": lambda: dataclasses.replace(plain_report(), calibration=full_report().calibration),
     "perfect": lambda: plain_report((0.1, 0.2, 0.3), (1.0, 1.1)),
@@ -204,11 +205,15 @@ def test_distances_show_the_histogram_the_threshold_and_the_errors():
     assert f"similar: {report.n_similar:,} pairs" in legend_texts(ax)
 
 
-def test_distances_tell_how_many_are_infinite():
+def test_distances_tell_how_many_are_outside():
     assert plots.plot_distances(MANY["full"]()).get_xlabel() == "distance"
     label = plots.plot_distances(MANY["infinite"]()).get_xlabel()
-    assert "33.3 % of the similar" in label
-    assert "66.7 % of the different" in label
+    assert label == "distance\nfarther right: 33.3 % of the similar,\n66.7 % of the different pairs"
+    ax = plots.plot_distances(plain_report((1.0, 1.1, 1.2, 1.3), (1.5, 1.6, -1e9, 1e9)))
+    assert ax.get_xlabel().split("\n")[1:] == [
+        f"farther {side}: 25 % of the different pairs" for side in ("left", "right")
+    ]
+    assert 0 < ax.get_xlim()[0] < ax.get_xlim()[1] < 2
     assert plots.plot_distances(MANY["all infinite"]()).texts[0].get_text() == "no finite distance"
 
 
@@ -217,8 +222,8 @@ def test_roc_is_the_curve_of_the_report(log):
     report = full_report()
     ax = plots.plot_roc(report, log=log)
     far, tar = line_through(ax)
-    np.testing.assert_allclose(far, np.maximum([0, *report.curve["far"]], ax.get_xlim()[0]))
-    np.testing.assert_allclose(1 - tar, [1, *report.curve["frr"]], atol=1e-12)
+    np.testing.assert_allclose(far, np.maximum(report.curve["far"], ax.get_xlim()[0]))
+    np.testing.assert_allclose(1 - tar, report.curve["frr"], atol=1e-12)
     assert ax.lines[0].get_drawstyle() == ("steps-post" if log else "default")
     assert ax.get_xscale() == ("log" if log else "linear")
     assert line_through(ax, 1).ravel().tolist() == pytest.approx([report.eer, 1 - report.eer])
@@ -243,7 +248,7 @@ def test_det_has_probits_for_positions_and_percent_for_labels():
     report = full_report()
     ax = plots.plot_det(report)
     far, frr = line_through(ax)
-    rates = np.array([0, *report.curve["far"]]), np.array([1, *report.curve["frr"]])
+    rates = np.array(report.curve["far"]), np.array(report.curve["frr"])
     inside = (rates[0] > 0) & (rates[1] <= 0.6) & (rates[1] > 0) & (rates[0] <= 0.6)
     assert inside.sum() > 50
     for place, rate in zip((far, frr), rates, strict=True):
@@ -363,6 +368,8 @@ def test_of_many_classes_the_worst_are_shown_with_names_that_differ():
     worst = sorted((row["error"] for row in report.per_class.values()), reverse=True)[:7]
     assert sorted((bar.get_width() for bar in ax.containers[0].patches), reverse=True) == worst
     assert "33 better classes are not shown" in ax.get_xlabel()
+    unknown = plots.plot_per_class(report, "tar_at_far_0.0001", max_classes=7)
+    assert "33 more classes are not shown" in unknown.get_xlabel()
 
 
 def test_long_names_that_differ_in_the_middle_are_shortened_less():
@@ -397,6 +404,8 @@ def test_report_shows_the_groups_and_the_figures():
     texts = [text.get_text() for text in panels["Figures"].texts]
     low, high = report.intervals["micro"]["eer"]
     assert f"{report.eer:.3f} [{low:.3f}, {high:.3f}]" in texts
+    assert f"not measurable with {report.n_different} different pairs" in texts
+    assert {"PR AUC", "Matthews correlation"} < set(texts)
     assert tuple(figure.get_size_inches()) == (11.69, 8.27)
     assert plt.get_fignums() == [figure.number]
 
@@ -418,6 +427,11 @@ def test_pca_equals_the_eigenvectors_of_the_covariance():
     wanted = (x - x.mean(axis=0)) @ vectors[:, [-1, -2]]
     signs = [vectors[np.abs(vectors[:, k]).argmax(), k] for k in (-1, -2)]
     np.testing.assert_allclose(ax.collections[0].get_offsets(), wanted * np.sign(signs), atol=1e-9)
+    few = plots.plot_embeddings(x[:4], np.zeros(4, int))  # fewer samples than dimensions
+    values_of_few, vectors_of_few = np.linalg.eigh(np.cov(x[:4].T))
+    along = (x[:4] - x[:4].mean(axis=0)) @ vectors_of_few[:, [-1, -2]]
+    np.testing.assert_allclose(np.abs(few.collections[0].get_offsets()), np.abs(along), atol=1e-9)
+    assert f"({100 * values_of_few[-1] / values_of_few.sum():.3g} % of" in few.get_xlabel()
     assert f"({100 * values[-1] / values.sum():.3g} % of the variance)" in ax.get_xlabel()
     assert f"({100 * values[-2] / values.sum():.3g} % of the variance)" in ax.get_ylabel()
 
@@ -451,6 +465,8 @@ def test_of_many_classes_the_rarest_or_the_given_ones_have_colours():
         for c in ax.collections
     }
     assert len(looks) == 21
+    names = [f"a class that is number {k}" for k in range(50)]
+    assert_fits(plots.plot_embeddings(x[:50], names, max_classes=50).figure)
     ax = plots.plot_embeddings(x, labels, highlight=[3, 29])
     assert legend_texts(ax) == ["3  (28)", "29 *  (2)", "28 other classes"]
     with pytest.raises(ValueError, match=r"`highlight`.*Received: \[77\]"):
@@ -491,7 +507,7 @@ def test_other_maps(monkeypatch):
 def test_embeddings_refuse_bad_data():
     with pytest.raises(ValueError, match=r"Received: embeddings of shape \(3, 2\) and 2 labels"):
         plots.plot_embeddings(np.zeros((3, 2)), [0, 1])
-    with pytest.raises(ValueError, match=r"finite. Received: 1 values"):
+    with pytest.raises(ValueError, match=r"finite.*Received: 1 of 2 embeddings"):
         plots.plot_embeddings([[0.0, np.nan], [0.0, 1.0]], [0, 1])
 
 
@@ -556,7 +572,8 @@ def test_worst_pairs_read_no_other_images():
 
 
 def test_worst_pairs_of_one_kind_only():
-    figure = plots.plot_worst_pairs(np.zeros((2, 3, 3)), [[0, 1]], [np.inf], [0])
+    layer = kbs.DistanceToProbability(1.0, 0.5)
+    figure = plots.plot_worst_pairs(np.zeros((2, 3, 3)), [[0, 1]], [np.inf], [0], threshold=layer)
     assert [ax.get_title() for ax in figure.axes] == ["inf"]
     assert_fits(figure)
     assert figure.subfigs[0].get_suptitle().endswith("there are none")
@@ -572,7 +589,11 @@ def test_worst_pairs_of_one_kind_only():
         ({"pairs": [[0, 4], [1, 2]]}, r"positions from 0 to 3, as there are 4 images. Received: 0 to 4"),
         ({"pairs": [0, 1]}, r"Received: pairs of shape \(2,\)"),
         ({"pairs": [[0.0, 1.0], [1.0, 2.0]]}, r"whole numbers.*type float64"),
-        ({"distances": [1.0]}, r"same length. Received: 2, 1, 2"),
+        ({"distances": [1.0]}, r"same length. Received: 1 distances, 2 labels"),
+        ({"distances": [1.0], "similar": [1]}, r"same length. Received: 2 pairs and 1 distances"),
+        ({"distances": np.eye(2)}, r"np.triu_indices"),
+        ({"images": np.zeros((4, 8, 8, 4))}, r"`images\[..., :3\]`"),
+        ({"threshold": "eer"}, r"`threshold` must be a finite distance, a layer"),
         ({"distances": [np.nan, 1.0]}, "must not be NaN"),
         ({"similar": [2, 1]}, "0 and 1 only"),
         ({"classes": ["a", "b"]}, r"`labels\[pairs\]`. Received: shape \(2,\) for 2 pairs"),

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_balanced_siamese import _nearest, _retrieval, _shortlist
-from keras_balanced_siamese._nearest import nearest
 from keras_balanced_siamese._retrieval import retrieval_scores
+from keras_balanced_siamese.gallery import Gallery
 
 KS = (1, 3)
 
@@ -209,6 +209,7 @@ def test_rough_distances_keep_their_bound():
         ([[1.0], [math.nan]], [0, 0], {}, "must be finite.*Received: 1 of 2.*position 1"),
         ([[1.0], [math.inf]], [0, 0], {}, "must be finite"),
         ([1.0, 2.0], [0, 0], {}, r"shape \(n, d\)"),
+        (np.zeros((2, 4, 4, 1)), [0, 0], {}, r"`encoder.predict\(images\)`"),
         ([[1.0], [2.0]], [0], {}, "one class per embedding"),
         ([[1.0], [2.0]], [0, 0], {"ks": (0,)}, "at least 1"),
         ([[1.0], [2.0]], [0, 0], {"distance": "manhattan"}, "must be one of"),
@@ -223,6 +224,11 @@ def test_bad_input(embeddings, codes, kwargs, match):
 def test_embeddings_that_are_not_numbers():
     with pytest.raises(TypeError, match="must hold numbers"):
         retrieval_scores([["a"]], np.array([0]))
+
+
+def nearest(queries, items, k, distance="euclidean"):
+    found = Gallery(items, [0] * len(items), distance=distance).search(queries, k)
+    return found.distances, found.indices
 
 
 @given(lattices(), lattices(), st.integers(1, 30))

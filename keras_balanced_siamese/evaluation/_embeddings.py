@@ -8,11 +8,12 @@ import numpy as np
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._labels import Labels, encode_labels
 from keras_balanced_siamese._nearest import as_points, squared_distances
-from keras_balanced_siamese._retrieval import retrieval_scores
+from keras_balanced_siamese._retrieval import ROUNDING, retrieval_scores
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation._all_pairs import choose_pairs
-from keras_balanced_siamese.evaluation._evaluate import check_options, evaluate
+from keras_balanced_siamese.evaluation._evaluate import evaluate
 from keras_balanced_siamese.evaluation._figures import COSTS, FARS, Costs
+from keras_balanced_siamese.evaluation._options import check_options, several
 from keras_balanced_siamese.evaluation._pair_data import sorted_pairs
 from keras_balanced_siamese.evaluation._report import PairReport
 
@@ -48,20 +49,21 @@ def evaluate_embeddings(
     MAP@R       = 1/R * sum over i <= R of precision(i) * relevant(i)
     ```
 
-    Of equally distant samples those of other classes come first, so equal embeddings find nothing. Samples without
-    another one of their class are left out.
+    Of equally distant samples those of other classes come first, so equal embeddings find nothing: under the cosine
+    distance all those of one direction. Samples without another one of their class are left out.
 
     Args:
         embeddings: `(n, dim)`, finite.
         labels: `(n,)` class labels.
         distance: `"euclidean"`, or `"cosine"`: 1 less the cosine similarity.
         k: Numbers of neighbours for recall.
-        max_pairs: Most pairs to measure.
+        max_pairs: Most pairs to measure; each class keeps one similar pair even if there are more classes than that.
         threshold: See `evaluate_pairs`, and so all that follow.
-        class_counts: Training samples of each class: a mapping, or the training labels.
+        class_counts: Training samples of each class: a mapping, or the training labels, one a sample.
         far: False accept rates.
         costs: Of the detection costs.
-        resample: `"classes"` (the default) or `"samples"`.
+        resample: `"classes"` (the default) or `"samples"`. Over samples, recall, R-precision and MAP@R have no
+            interval: a sample is a query of its own and an answer to many others.
         n_resamples: Number of resamples; 0 gives no intervals.
         confidence: Of the intervals.
         seed: Of the resamples, and of the pairs if they are drawn.
@@ -83,6 +85,7 @@ def evaluate_embeddings(
         Musgrave, Belongie, Lim, "A Metric Learning Reality Check", ECCV 2020 (MAP@R).
     """
     options = check_options(threshold, class_counts, far, costs, resample, n_resamples, confidence, seed)
+    ks = [whole("k", one, 1) for one in several("k", k)]
     x, encoded = as_points(embeddings, distance), encode_labels(labels)
     _check_labels(encoded, len(x))
     rng = np.random.default_rng(seed)
@@ -91,7 +94,7 @@ def evaluate_embeddings(
     pairs = sorted_pairs(
         _distances(x, sides, distance), codes[:, 0] == codes[:, 1], weight, encoded.classes, codes, sides
     )
-    scores = retrieval_scores(x, encoded.codes, [whole("k", one, 1) for one in k], "euclidean")
+    scores = retrieval_scores(x, encoded.codes, ks, distance)
     retrieval = {name: _by_class(values, encoded) for name, values in scores.items()}
     return evaluate(pairs, options, retrieval)
 
@@ -112,7 +115,9 @@ def _distances(x: np.ndarray, sides: np.ndarray, distance: str) -> np.ndarray:
     step = max(1, BLOCK // x.shape[1])
     parts = [sides[start : start + step] for start in range(0, len(sides), step)]
     squared = np.concatenate([squared_distances(x[part[:, 0]], x[part[:, 1]]) for part in parts])
-    return squared / 2 if distance == "cosine" else np.sqrt(squared)  # of unit vectors: 1 - cosine
+    if distance == "euclidean":
+        return np.sqrt(squared)
+    return np.where(squared < ROUNDING**2, 0.0, squared / 2)  # of unit vectors: 1 - cosine
 
 
 def _by_class(values: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:

@@ -2,88 +2,30 @@
 
 import math
 import warnings
-from collections.abc import Sequence
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._checks import fraction, positive, whole
 from keras_balanced_siamese._curves import Curves, curves, equal_error_rate
 from keras_balanced_siamese._reliability import prior_weights, reliability, sigmoid
-from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation._class_intervals import class_intervals, mean_interval
-from keras_balanced_siamese.evaluation._figures import Costs, curve_figures, decision_figures
-from keras_balanced_siamese.evaluation._groups import check_class_counts, thirds
+from keras_balanced_siamese.evaluation._figures import curve_figures, decision_figures
+from keras_balanced_siamese.evaluation._groups import check_counted, thirds
+from keras_balanced_siamese.evaluation._histogram import histogram
 from keras_balanced_siamese.evaluation._intervals import grid_of, interval, resample_curves, resampled_ratios
+from keras_balanced_siamese.evaluation._options import Options
 from keras_balanced_siamese.evaluation._pair_data import Pairs, fingerprint
 from keras_balanced_siamese.evaluation._report import PairReport
 
-BINS = 60  # of the histogram
 Array = np.ndarray
 Retrieval = dict[str, tuple[Array, Array]]  # by figure: its sum over the queries of each class and their number, (C,)
 
 
-class Options(NamedTuple):
-    """How to evaluate; see `evaluate_pairs`."""
-
-    threshold: float | None
-    layer: Any  # that the threshold came from
-    class_counts: dict[Label, int]
-    far: tuple[float, ...]
-    costs: Costs
-    resample: str | None
-    n_resamples: int
-    confidence: float
-    seed: int
-
-
-def check_options(
-    threshold: Any,
-    class_counts: Any,
-    far: Sequence[float],
-    costs: Costs,
-    resample: str | None,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
-) -> Options:
-    """Check the arguments that are not data."""
-    layer = threshold if hasattr(threshold, "current_threshold") else None
-    value = threshold if layer is None else layer.current_threshold
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value)):
-        raise ValueError(
-            "`threshold` must be a finite distance, a layer from `calibrate`, or None. "
-            f"Received: threshold={threshold!r}"
-        )
-    if resample not in (None, "classes", "samples"):
-        raise ValueError(f"`resample` must be 'classes', 'samples' or None. Received: resample={resample!r}")
-    for one in far:
-        if not 0 < positive("far", one) < 1:
-            raise ValueError(f"`far` must hold rates between 0 and 1. Received: far={far!r}")
-    for cost in costs:
-        if len(cost) != 3 or not (cost[0] > 0 and cost[1] > 0 and 0 < cost[2] < 1):
-            raise ValueError(
-                "`costs` must hold (cost of a miss, cost of a false accept, share of similar pairs), the share between "
-                f"0 and 1. Received: {cost!r}"
-            )
-    if not 0 < fraction("confidence", confidence) < 1:
-        raise ValueError(f"`confidence` must lie between 0 and 1. Received: confidence={confidence!r}")
-    return Options(
-        None if value is None else float(value),
-        layer,
-        check_class_counts(class_counts),
-        tuple(far),
-        [(cost[0], cost[1], cost[2]) for cost in costs],
-        resample,
-        whole("n_resamples", n_resamples, 0),
-        confidence,
-        whole("seed", seed, 0),
-    )
-
-
 def evaluate(pairs: Pairs, options: Options, retrieval: Retrieval | None = None) -> PairReport:
     """The report of pairs, and of retrieval figures if there are any."""
+    if options.class_counts and not pairs.classes:
+        raise ValueError("`class_counts` needs `classes`, the class on each side of each pair, shape (n, 2).")
+    check_counted(options.class_counts, pairs.classes)
     whole_curve = curves(pairs.distance, pairs.similar, pairs.weight)
     eer_threshold = float(equal_error_rate(whole_curve)[1][0])
     threshold = eer_threshold if options.threshold is None else options.threshold
@@ -115,23 +57,24 @@ def evaluate(pairs: Pairs, options: Options, retrieval: Retrieval | None = None)
         }
     grid = grid_of(whole_curve, threshold, options.far)
     intervals, resampled = _intervals(pairs, grid, threshold, micro, by_class, places, retrieval, options)
+    counts = options.class_counts
     return PairReport(
-        n_similar,
-        n_different,
-        threshold,
-        options.threshold is not None,
-        eer_threshold,
-        micro,
-        macro,
-        per_class,
-        groups,
-        intervals,
-        options.confidence,
-        resampled,
-        {label: options.class_counts.get(label, 0) for label in pairs.classes} if options.class_counts else {},
-        _thinned(whole_curve, grid),
-        _histogram(pairs),
-        _calibration(pairs, options.layer),
+        n_similar=n_similar,
+        n_different=n_different,
+        threshold=threshold,
+        threshold_given=options.threshold is not None,
+        eer_threshold=eer_threshold,
+        micro=micro,
+        macro=macro,
+        per_class=per_class,
+        groups=groups,
+        intervals=intervals,
+        confidence=options.confidence,
+        resampled=resampled,
+        class_counts={label: counts.get(label, 0) for label in pairs.classes} if counts else {},
+        curve=_thinned(whole_curve, grid),
+        histogram=histogram(pairs, threshold),
+        calibration=_calibration(pairs, options.layer),
     )
 
 
@@ -261,23 +204,14 @@ def _pairs_of(bounds: dict[str, Array]) -> dict[str, tuple[float, float]]:
 
 
 def _thinned(points: Curves, grid: Array) -> dict[str, list[float]]:
-    """The points of a single curve on the grid."""
+    """The points of a single curve on the grid, after the one that accepts nothing."""
     tar, far = points.rates()
     place = np.searchsorted(points.threshold, grid, side="right") - 1
-    return {"threshold": grid.tolist(), "far": far[place].tolist(), "frr": (1 - tar[place]).tolist()}
-
-
-def _histogram(pairs: Pairs) -> dict[str, list[float]]:
-    """Shares of the finite distances of each kind in bins of equal width."""
-    finite = np.isfinite(pairs.distance)
-    if not finite.any():
-        return {}
-    edges = np.histogram_bin_edges(pairs.distance[finite], BINS)
-    found = {"edges": edges.tolist()}
-    for name, kind in (("similar", pairs.similar), ("different", ~pairs.similar)):
-        counts, _ = np.histogram(pairs.distance[kind & finite], edges, weights=pairs.weight[kind & finite])
-        found[name] = (counts / pairs.weight[kind].sum()).tolist()
-    return found
+    return {
+        "threshold": [-math.inf, *grid.tolist()],
+        "far": [0.0, *far[place].tolist()],
+        "frr": [1.0, *(1 - tar[place]).tolist()],
+    }
 
 
 def _calibration(pairs: Pairs, layer: Any) -> dict[str, Any]:

@@ -21,7 +21,12 @@ COSTS = ((10.0, 1.0, 0.01), (1.0, 1.0, 0.001))  # cost of a miss, of a false acc
 
 def tar_name(far: float) -> str:
     """Name of a true accept rate."""
-    return f"tar_at_far_{far:g}"
+    return f"tar_at_far_{float(far)!r}"
+
+
+def achieved_name(far: float) -> str:
+    """Name of the false accept rate at which it is taken."""
+    return f"achieved_far_{float(far)!r}"
 
 
 def dcf_name(cost: tuple[float, float, float]) -> str:
@@ -38,7 +43,7 @@ def curve_figures(
         tar, achieved, _ = tar_at_far(points, far)
         measurable = n_different * far >= 1 - 1e-9
         found[tar_name(far)] = np.where(measurable, tar, np.nan)
-        found[f"achieved_far_{far:g}"] = np.where(measurable, achieved, np.nan)
+        found[achieved_name(far)] = np.where(measurable, achieved, np.nan)
     return {**found, **{dcf_name(cost): min_dcf(points, *cost) for cost in costs}}
 
 

@@ -1,6 +1,6 @@
 """Training samples of each class -> the head, the medium classes and the tail."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -12,7 +12,7 @@ def check_class_counts(class_counts: Any) -> dict[Label, int]:
     """Training samples of each class, from a mapping or from the labels themselves; empty for `None`."""
     if class_counts is None:
         return {}
-    if not isinstance(class_counts, Mapping):
+    if not isinstance(class_counts, Mapping):  # one label a sample
         labels = encode_labels(class_counts, "class_counts")
         return dict(zip(labels.classes, labels.counts.tolist(), strict=True))
     wrong = {
@@ -24,6 +24,21 @@ def check_class_counts(class_counts: Any) -> dict[Label, int]:
             f"Received: {str(wrong or class_counts)[:200]}"
         )
     return {label: int(n) for label, n in class_counts.items()}
+
+
+def check_counted(counts: dict[Label, int], classes: list[Label]) -> None:
+    """Raise if the counts are of other classes altogether: counts that were taken for labels, say."""
+    if counts and not any(label in counts for label in classes):
+        raise ValueError(
+            "`class_counts` must be the training labels, or a mapping of class to its number of training samples. "
+            "Counts without names become a mapping by `labels.value_counts().to_dict()` (pandas) or "
+            f"`dict(enumerate(np.bincount(y)))`. Received: counts of {_some(counts)}; the classes are {_some(classes)}"
+        )
+
+
+def _some(labels: Iterable[Label]) -> str:
+    names = list(labels)
+    return ", ".join(repr(label) for label in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def thirds(classes: list[Label], counts: dict[Label, int]) -> dict[str, list[int]]:

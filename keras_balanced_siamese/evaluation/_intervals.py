@@ -9,7 +9,6 @@ which is the part of m_a * m_b that matters, and makes every resample a matrix p
 """
 
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
 
@@ -19,8 +18,8 @@ from keras_balanced_siamese._curves import Curves
 from keras_balanced_siamese.evaluation._pair_data import Pairs
 
 MAX_UNITS = 2000  # more are put together at random: as good an estimate, in bounded memory
+STILL = 1e-6  # a deviation that is no more than the rounding of float32
 Interval = tuple[float, float]
-Figures = Callable[[Curves], dict[str, np.ndarray]]
 
 
 def grid_of(points: Curves, threshold: float, fars: tuple[float, ...]) -> np.ndarray:
@@ -110,7 +109,9 @@ def interval(
     ```
 
     On the scale of the logit the figure cannot leave its range, and a small rate has the longer side above it. At the
-    very end of the range nothing scatters: there the units count as independent trials without a single failure.
+    very end of the range nothing scatters: there the units count as independent trials without a single failure. Inside
+    the range a figure that never moves says nothing of how far it would: NaN. So it is with the false accept rate of
+    two classes, whose different pairs are all of the same two.
     """
     exact = float(values[0]) if exact is None else exact
     share = (exact - lowest) / (1 - lowest)
@@ -122,8 +123,10 @@ def interval(
         bounds = np.array([0, reach] if share == 0 else [1 - reach, 1])
     else:
         known = np.clip(known, share / 20, 1 - (1 - share) / 20)
-        deviation = np.std(np.log(known / (1 - known))) * t_quantile(n_units - 1, confidence)
-        deviation *= math.sqrt(n_units / (n_units - 1))
+        deviation = np.std(np.log(known / (1 - known)))
+        if deviation < STILL:
+            return math.nan, math.nan
+        deviation *= t_quantile(n_units - 1, confidence) * math.sqrt(n_units / (n_units - 1))
         bounds = 1 / (1 + (1 - share) / share * np.exp([deviation, -deviation]))
     low, high = (lowest + bounds * (1 - lowest)).tolist()
     return low, high

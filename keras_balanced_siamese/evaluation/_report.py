@@ -49,12 +49,15 @@ class PairReport:
         groups: `"head"`, `"medium"`, `"tail"`: the most common to the rarest third of the classes by `class_counts`:
             `classes`, and the means of their figures. Empty without `class_counts`.
         intervals: `(low, high)` by figure under `"micro"` and `"macro"`, by group and figure under `"groups"`, by class
-            and figure under `"per_class"`.
+            and figure under `"per_class"`; NaN where the resamples do not tell, as for the false accept rate of two
+            classes.
         confidence: Share of such intervals that are to hold the true figure.
         resampled: What they draw again: `"classes"` or `"samples"`; `None` without intervals.
         class_counts: Training samples of each class, as given.
-        curve: Operating points for plots, `threshold`, `far` and `frr`; up to about 1,300 of them.
-        histogram: `edges` of bins of the distances, and the share of the `similar` and `different` pairs in each.
+        curve: Operating points for plots, `threshold`, `far` and `frr`; up to about 1,300 of them. The first one
+            accepts nothing: its threshold is minus infinity, in JSON null.
+        histogram: `edges` of bins of the distances, and the share of the `similar` and `different` pairs in each. What
+            is far from all others or infinite lies outside: `below` and `above` hold its share of both kinds.
         calibration: If the threshold came from `calibrate`: `expected_calibration_error`, `brier`, `log_loss` and
             `bins` of its probabilities on these pairs.
     """
@@ -73,7 +76,7 @@ class PairReport:
     resampled: str | None = None
     class_counts: dict[Label, int] = field(default_factory=dict)
     curve: dict[str, list[float]] = field(default_factory=dict, repr=False)
-    histogram: dict[str, list[float]] = field(default_factory=dict, repr=False)
+    histogram: dict[str, Any] = field(default_factory=dict, repr=False)
     calibration: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -126,15 +129,26 @@ class PairReport:
         return text
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame`: a row for all pairs, the mean over classes, each group and class; a column a figure."""
+        """A `pandas.DataFrame`: a row for all pairs, the mean over classes, each group and class; a column a figure.
+
+        Where there are intervals the columns `<figure>_low` and `<figure>_high` hold their ends.
+        """
         try:
             import pandas
         except ImportError as error:
             raise ImportError("`to_pandas` needs pandas: pip install pandas") from error
-        rows = {("all", "micro"): self.micro, ("all", "macro"): self.macro}
-        rows |= {("group", name): figures for name, figures in self.groups.items()}
-        rows |= {("class", label): figures for label, figures in self.per_class.items()}
-        rows = {key: {k: v for k, v in row.items() if k != "classes"} for key, row in rows.items() if row}
+        bounds = self.intervals
+        parts = [
+            ("all", {"micro": self.micro, "macro": self.macro}, bounds),
+            ("group", self.groups, bounds.get("groups", {})),
+            ("class", self.per_class, bounds.get("per_class", {})),
+        ]
+        rows = {
+            (part, name): _row(figures, its.get(name, {}))
+            for part, names, its in parts
+            for name, figures in names.items()
+            if figures
+        }
         index = pandas.MultiIndex.from_tuples(list(rows), names=["part", "name"])
         return pandas.DataFrame(list(rows.values()), index=index)
 
@@ -143,6 +157,14 @@ class PairReport:
 
     def _by_far(self, prefix: str) -> dict[float, float]:
         return {float(name[len(prefix) :]): value for name, value in self.micro.items() if name.startswith(prefix)}
+
+
+def _row(figures: dict[str, Any], bounds: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """Figures without the list of classes, then the ends of their intervals."""
+    ends = {}
+    for name, (low, high) in bounds.items():
+        ends |= {f"{name}_low": low, f"{name}_high": high}
+    return {name: value for name, value in figures.items() if name != "classes"} | ends
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,6 @@ TITLES = {
     "r_precision": "R-precision",
     "map@r": "MAP@R",
 }
-AT_THRESHOLD = ("false_reject_rate", "false_accept_rate", "balanced_accuracy", "mcc")
 
 
 def table(report: Any) -> str:
@@ -52,22 +51,34 @@ def _figures(report: Any) -> str:
     for name, value in report.micro.items():
         if name.startswith("achieved_far_") or name == "error":
             continue
-        if name.startswith("tar_at_far_") and not math.isfinite(value):
+        if unmeasurable(name, value):
             rows.append([_title(report, name), f"not measurable with {report.n_different:,} different pairs"])
         else:
             rows.append([_title(report, name), *(_cell(figures, name, bounds) for figures, bounds in columns.values())])
     return _aligned(rows)
 
 
+def unmeasurable(name: str, value: float) -> bool:
+    """Whether a figure of all pairs is a true accept rate for which there are too few different ones."""
+    return name.startswith("tar_at_far_") and not math.isfinite(value)
+
+
+def figure_name(figure: str) -> str:
+    """What a figure of a report is called in words."""
+    if figure.startswith("tar_at_far_"):
+        return f"TAR at FAR {float(figure[len('tar_at_far_') :]):g}"
+    if figure.startswith("min_dcf_"):
+        return f"min DCF ({', '.join(figure[len('min_dcf_') :].split('_'))})"
+    return TITLES.get(figure, figure)
+
+
 def _title(report: Any, name: str) -> str:
-    if name.startswith("tar_at_far_"):
-        far = name[len("tar_at_far_") :]
-        achieved = report.micro[f"achieved_far_{far}"]
-        same = not math.isfinite(achieved) or f"{achieved:.3g}" == f"{float(far):.3g}"
-        return f"TAR at FAR {far}" + ("" if same else f" ({achieved:.3g})")
-    if name.startswith("min_dcf_"):
-        return f"min DCF ({', '.join(name[len('min_dcf_') :].split('_'))})"
-    return TITLES.get(name, name)
+    if not name.startswith("tar_at_far_"):
+        return figure_name(name)
+    far = name[len("tar_at_far_") :]
+    achieved = report.micro[f"achieved_far_{far}"]
+    same = not math.isfinite(achieved) or f"{achieved:.3g}" == f"{float(far):.3g}"
+    return figure_name(name) + ("" if same else f" ({achieved:.3g})")
 
 
 def _cell(figures: dict[str, float], name: str, bounds: dict[str, tuple[float, float]]) -> str:

@@ -19,8 +19,9 @@ def plot_distances(report: PairReport, ax: "Axes | None" = None) -> "Axes":
     """Draw the distances of similar and different pairs, the threshold, and the errors on its wrong sides.
 
     Each histogram shows shares of its own kind of pairs, so a rare kind is not flattened by the other one. Hatched
-    are the similar pairs above the threshold (false rejects) and the different pairs below it (false accepts). Infinite
-    distances have no place in the picture; the label of the axis says how many there are.
+    are the similar pairs above the threshold (false rejects) and the different pairs below it (false accepts).
+    Distances that are far from all others, or infinite, have no place in the picture; the label of the axis says how
+    many there are and on which side.
 
     Args:
         report: From `evaluate_pairs`.
@@ -75,7 +76,11 @@ def _wrong_side(
 
 
 def _x_label(report: PairReport) -> str:
-    """Says how many pairs lie at infinity, outside the picture."""
-    lost = {name: 1 - sum(report.histogram.get(name, [])) for name in ("similar", "different")}
-    parts = [f"{percent(share)} of the {name}" for name, share in lost.items() if share > 1e-9]
-    return "distance" + ("\n(infinite: " + ",\n".join(parts) + " pairs)" if parts else "")
+    """Says how many pairs lie outside the picture."""
+    lines = ["distance"]
+    for side, place in (("below", "farther left"), ("above", "farther right")):
+        shares = report.histogram.get(side, {})
+        parts = [f"{percent(share)} of the {name}" for name, share in shares.items() if share > 0]
+        if parts:
+            lines.append(f"{place}: " + ",\n".join(parts) + " pairs")
+    return "\n".join(lines)

@@ -8,9 +8,10 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._labels import Labels, encode_labels
+from keras_balanced_siamese._nearest import as_embeddings
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import check_class_counts
-from keras_balanced_siamese.evaluation._groups import thirds
+from keras_balanced_siamese.evaluation._groups import check_counted, thirds
 from keras_balanced_siamese.plots._axes import axes, ink
 from keras_balanced_siamese.plots._palette import GREY, colour, marker
 from keras_balanced_siamese.plots._projection import project
@@ -68,10 +69,12 @@ def plot_embeddings(
     encoded = encode_labels(labels)
     x = _check(embeddings, len(encoded.codes))
     counts = check_class_counts(class_counts) or dict(zip(encoded.classes, encoded.counts.tolist(), strict=True))
+    check_counted(counts, encoded.classes)
     rare = set(thirds(encoded.classes, counts).get("tail", ()))
     shown = _choose(encoded, counts, highlight, whole("max_classes", max_classes, 1))
     points, names = project(x, method, whole("seed", seed, 0))
-    ax = axes(ax, (7.6, 5.4))
+    columns = math.ceil((len(shown) + (len(shown) < len(encoded.classes))) / ROWS)
+    ax = axes(ax, (5.7 + 1.9 * columns, 5.4))
     size = float(np.clip(20000 / len(x), 10, 36))
     handles = []
     others = ~np.isin(encoded.codes, shown)
@@ -95,7 +98,7 @@ def plot_embeddings(
         bbox_to_anchor=(1.01, 1.0),
         borderaxespad=0.0,
         frameon=False,
-        ncols=math.ceil(len(texts) / ROWS),
+        ncols=columns,
         title="class (samples)" + ("\n* rarest third" if rare else ""),
         alignment="left",
     )
@@ -106,14 +109,11 @@ def plot_embeddings(
 
 
 def _check(embeddings: ArrayLike, n: int) -> np.ndarray:
-    x = np.asarray(embeddings, np.float64)
-    if x.ndim != 2 or len(x) != n or x.shape[1] == 0:
+    x = as_embeddings(embeddings).astype(np.float64)
+    if len(x) != n:
         raise ValueError(
-            "`embeddings` must have the shape (n, dim), one row for each label. "
-            f"Received: embeddings of shape {x.shape} and {n} labels"
+            f"`embeddings` must have one row for each label. Received: embeddings of shape {x.shape} and {n} labels"
         )
-    if not np.isfinite(x).all():
-        raise ValueError(f"`embeddings` must be finite. Received: {int((~np.isfinite(x)).sum())} values that are not")
     return x
 
 

@@ -19,6 +19,8 @@ def as_image(image: Any, position: int) -> np.ndarray:
         cure = "Flat vectors become images by `reshape(-1, height, width)`"
         if array.ndim == 3 and array.shape[0] in (1, 3):
             cure = "Channels must come last: `np.moveaxis(images, 1, -1)`"
+        if array.ndim == 3 and array.shape[2] == 4:
+            cure = "Leave out the transparency: `images[..., :3]`"
         raise ValueError(
             "`images` must have the shape (n, height, width), (n, height, width, 1) or (n, height, width, 3). "
             f"{cure}. Received: images[{position}] of shape {np.shape(image)}"

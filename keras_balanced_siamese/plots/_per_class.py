@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation import PairReport
+from keras_balanced_siamese.evaluation._table import figure_name
 from keras_balanced_siamese.plots._axes import axes, ink
 from keras_balanced_siamese.plots._palette import COMMON, RARE
 from keras_balanced_siamese.plots._reports import one_report
-from keras_balanced_siamese.plots._text import figure_name, heading, short_names
+from keras_balanced_siamese.plots._text import heading, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def plot_per_class(
         >>> [float(bar.get_width()) for bar in plot_per_class(report, "false_reject_rate").patches]
         [1.0, 0.0]
     """
-    shown, n_more = _choose(one_report(report), figure, whole("max_classes", max_classes, 1))
+    shown, hidden = _choose(one_report(report), figure, whole("max_classes", max_classes, 1))
     ax = axes(ax, (7.0, max(3.4, 1.6 + 0.27 * len(shown))))
     tail = set(report.groups.get("tail", {}).get("classes", ()))
     values = [report.per_class[label][figure] for label in shown]
@@ -76,7 +77,8 @@ def plot_per_class(
         handles.append(ax.axvline(mean, color=ink(), linestyle="--", lw=1.2, zorder=2))
         labels.append(f"mean over {len(report.per_class):,} classes: {mean:.3f}")
     _name_rows(ax, report, shown, tail)
-    ax.set_xlabel(figure_name(figure) + (f"\n({n_more:,} better classes are not shown)" if n_more else ""))
+    better = "better" if all(math.isfinite(report.per_class[label][figure]) for label in hidden) else "more"
+    ax.set_xlabel(figure_name(figure) + (f"\n({len(hidden):,} {better} classes are not shown)" if hidden else ""))
     heading(ax, f"{_capital(figure_name(figure))} by class", handles, labels)
     ax.margins(x=0.05)
     if min(ax.dataLim.xmin, 0.0) == 0:
@@ -86,8 +88,8 @@ def plot_per_class(
     return ax
 
 
-def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Label], int]:
-    """The classes to show from top to bottom, and how many are left out."""
+def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Label], list[Label]]:
+    """The classes to show from top to bottom, and those that are left out."""
     if not report.per_class:
         raise ValueError("The report has no classes: pass `classes`, shape (n, 2), to `evaluate_pairs`.")
     first = next(iter(report.per_class.values()))
@@ -100,10 +102,11 @@ def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Lab
         value = report.per_class[label][figure]
         return not math.isfinite(value), sign * value
 
-    shown = sorted(report.per_class, key=from_worst)[:max_classes]
+    ordered = sorted(report.per_class, key=from_worst)
+    shown, hidden = ordered[:max_classes], ordered[max_classes:]
     if report.class_counts:
         shown.sort(key=lambda label: -report.class_counts[label])
-    return shown, len(report.per_class) - len(shown)
+    return shown, hidden
 
 
 def _whiskers(report: PairReport, figure: str, shown: list[Label]) -> list[tuple[int, float, float]]:

@@ -37,14 +37,23 @@ def pca(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The largest entry of each direction is positive, so the map is never mirrored from one run to the next.
     """
     centred = x - x.mean(axis=0)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:2]
+    variances, directions = _principal(centred)
     largest = np.abs(directions).argmax(axis=1, keepdims=True)
     directions = directions * np.where(np.take_along_axis(directions, largest, axis=1) < 0, -1.0, 1.0)
     points, variance = np.zeros((len(x), 2)), np.zeros(2)
     points[:, : len(directions)] = centred @ directions.T
-    variance[: len(directions)] = singular[:2] ** 2
-    return points, variance / max(float(np.sum(singular**2)), np.finfo(float).tiny)
+    variance[: len(directions)] = variances[:2]
+    return points, variance / max(float(variances.sum()), np.finfo(float).tiny)
+
+
+def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared singular values, descending, and the first two directions `(2, dim)`."""
+    n, dim = centred.shape
+    if n <= dim:
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        return singular**2, directions[:2]
+    variances, directions = np.linalg.eigh(centred.T @ centred)  # much smaller than the data
+    return np.maximum(variances[::-1], 0.0), directions[:, ::-1][:, :2].T
 
 
 def _umap() -> Any:

@@ -1,6 +1,5 @@
 """A report -> one page."""
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +7,12 @@ from keras_balanced_siamese.evaluation import PairReport
 from keras_balanced_siamese.plots._axes import pyplot
 from keras_balanced_siamese.plots._det import plot_det
 from keras_balanced_siamese.plots._distances import plot_distances
+from keras_balanced_siamese.plots._figure_table import draw_figures
 from keras_balanced_siamese.plots._group_bars import draw_groups
-from keras_balanced_siamese.plots._palette import GREY
 from keras_balanced_siamese.plots._per_class import plot_per_class
 from keras_balanced_siamese.plots._reliability import plot_reliability
 from keras_balanced_siamese.plots._reports import one_report
 from keras_balanced_siamese.plots._roc import plot_roc
-from keras_balanced_siamese.plots._text import figure_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +23,6 @@ Panel = tuple[float, Callable[["Axes"], Any]]  # its share of the width, and wha
 A4 = (11.69, 8.27)  # inches
 ROWS = 14  # classes that one page has room for
 SIZES = {"font.size": 8, "axes.titlesize": 9.5, "xtick.labelsize": 8, "ytick.labelsize": 8}
-HIDDEN = ("error", "pr_auc", "mcc")
 
 
 def plot_report(report: PairReport, *, title: str | None = None) -> "Figure":
@@ -68,7 +65,7 @@ def plot_report(report: PairReport, *, title: str | None = None) -> "Figure":
 def _panels(report: PairReport) -> tuple[list[Panel], list[Panel]]:
     """The upper and the lower row."""
     roc: Panel = (1.0, lambda ax: plot_roc(report, ax, log=True))
-    upper: list[Panel] = [(1.3, lambda ax: _draw_figures(ax, report)), (1.0, lambda ax: plot_distances(report, ax))]
+    upper: list[Panel] = [(1.3, lambda ax: draw_figures(ax, report)), (1.0, lambda ax: plot_distances(report, ax))]
     lower: list[Panel] = []
     if report.per_class:
         upper.append(roc)
@@ -87,37 +84,3 @@ def _panels(report: PairReport) -> tuple[list[Panel], list[Panel]]:
 def _title(report: PairReport) -> str:
     classes = f" of {len(report.per_class):,} classes" if report.per_class else ""
     return f"{report.n_similar:,} similar and {report.n_different:,} different pairs{classes}"
-
-
-def _draw_figures(ax: "Axes", report: PairReport) -> None:
-    """The table of figures: a line for each, a column for all pairs and one for the mean over classes."""
-    ax.set_axis_off()
-    ax.set_title("Figures")
-    columns = [("all pairs", report.micro, report.intervals.get("micro", {}))]
-    if report.macro:
-        columns.append(("mean over classes", report.macro, report.intervals.get("macro", {})))
-    names = [name for name in report.micro if name not in HIDDEN and not name.startswith(("achieved_far_", "min_dcf_"))]
-    lines = [[figure_name(name), *(_cell(values, name, bounds) for _, values, bounds in columns)] for name in names]
-    lines = [["", *(name for name, _, _ in columns)], *lines]
-    ends = (0.63, 1.0) if len(columns) == 2 else (0.75,)
-    for k, cells in enumerate(lines):
-        y = 1 - (k + 0.5) / (len(lines) + 2)
-        ax.text(0, y, cells[0], va="center")
-        for end, cell in zip(ends, cells[1:], strict=True):
-            ax.text(end, y, cell, ha="right", va="center", fontweight="normal" if k else "bold")
-    notes = [f"Accepted up to the distance {report.threshold:.4g}{' (given)' if report.threshold_given else ','}"]
-    notes += [] if report.threshold_given else ["where the error rates of these pairs are equal"]
-    if report.resampled:
-        notes.append(f"[{report.confidence:.0%} intervals]: other {report.resampled} of the same kind")
-    ax.text(0, 0, "\n".join(notes), va="bottom")
-    for text in ax.texts:
-        text.set_in_layout(False)  # the table takes the place it gets
-    ax.axhline(1 - 1 / (len(lines) + 2), color=GREY, lw=0.8)
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-
-
-def _cell(values: dict[str, float], name: str, bounds: dict[str, tuple[float, float]]) -> str:
-    value, (low, high) = values.get(name, math.nan), bounds.get(name, (math.nan, math.nan))
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if math.isfinite(low) else "")

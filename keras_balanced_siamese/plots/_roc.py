@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
+from keras_balanced_siamese.evaluation._figures import tar_name
 from keras_balanced_siamese.plots._axes import axes, ink
 from keras_balanced_siamese.plots._palette import GREY
 from keras_balanced_siamese.plots._reports import named_reports
@@ -67,7 +68,7 @@ def plot_roc(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
 def _draw_intervals(ax: "Axes", report: PairReport, handles: list[Any], labels: list[str]) -> None:
     """Upright lines at the false accept rates whose true accept rate has an interval."""
     bounds = report.intervals.get("micro", {})
-    known = [(far, *bounds[f"tar_at_far_{far:g}"]) for far in report.tar_at_far if f"tar_at_far_{far:g}" in bounds]
+    known = [(far, *bounds[tar_name(far)]) for far in report.tar_at_far if tar_name(far) in bounds]
     if known:
         far, low, high = zip(*known, strict=True)
         handles.append(ax.vlines(far, low, high, color=ink(), lw=1.5))

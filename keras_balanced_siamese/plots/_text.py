@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.evaluation._table import TITLES
 
 
 def short(label: Label, width: int = 24) -> str:
@@ -28,15 +27,6 @@ def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
 def percent(rate: float) -> str:
     """The rate as a percentage of three digits."""
     return f"{100 * rate:.3g} %" if math.isfinite(rate) else "unknown"
-
-
-def figure_name(figure: str) -> str:
-    """What a figure of a report is called in words."""
-    if figure.startswith("tar_at_far_"):
-        return f"TAR at FAR {figure[len('tar_at_far_') :]}"
-    if figure.startswith("min_dcf_"):
-        return f"min DCF ({', '.join(figure[len('min_dcf_') :].split('_'))})"
-    return TITLES.get(figure, figure)
 
 
 def legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], **kwargs: Any) -> Any:

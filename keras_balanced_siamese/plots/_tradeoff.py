@@ -22,8 +22,7 @@ def draw_tradeoffs(
     """Draw each line, its equal error rate and the threshold, if one was given; return handles and labels."""
     handles, labels, thresholds = [], [], []
     for k, (name, report) in enumerate(zip(short_names(reports), reports.values(), strict=True)):
-        far = np.array([0.0, *report.curve["far"]])  # from "accept nothing" on
-        frr = np.array([1.0, *report.curve["frr"]])
+        far, frr = np.array(report.curve["far"]), np.array(report.curve["frr"])
         handles += ax.plot(*place(far, frr), color=colour(k), linestyle=line(k), lw=2, drawstyle=drawstyle)
         area, equal = f"AUC {report.roc_auc:.3f}", f"equal error rate {percent(report.eer)}"
         labels.append(f"{name}: {area}, EER {percent(report.eer)}" if name else area)

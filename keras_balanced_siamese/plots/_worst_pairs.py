@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import ArrayLike
+from keras_balanced_siamese.evaluation._options import check_threshold
+from keras_balanced_siamese.evaluation._pair_checks import check_distances, check_similar
 from keras_balanced_siamese.plots._axes import pyplot
 from keras_balanced_siamese.plots._images import as_image, on_one_scale
 from keras_balanced_siamese.plots._palette import GREY, RED
@@ -36,7 +38,7 @@ def plot_worst_pairs(
     similar: ArrayLike,
     *,
     n: int = 8,
-    threshold: float | None = None,
+    threshold: Any = None,
     classes: ArrayLike | None = None,
 ) -> "Figure":
     """Show the similar pairs with the largest and the different pairs with the smallest distances.
@@ -51,7 +53,8 @@ def plot_worst_pairs(
         distances: `(m,)` or `(m, 1)`.
         similar: `(m,)` or `(m, 1)`: 1 for pairs of one class, 0 for the others.
         n: Pairs of each kind to show.
-        threshold: Distance up to which a pair is accepted: wrong decisions are then marked.
+        threshold: Distance up to which a pair is accepted, or the layer that `calibrate` returned: wrong decisions are
+            then marked.
         classes: `(m, 2)` class labels to write above the images.
 
     Returns:
@@ -68,7 +71,7 @@ def plot_worst_pairs(
         >>> [ax.get_title() for ax in figure.axes]
         ['0.9 (wrong)', '0.2', '0.4 (wrong)']
     """
-    n = whole("n", n, 1)
+    n, limit = whole("n", n, 1), check_threshold(threshold)[0]
     checked = _check(images, pairs, distances, similar, classes)
     largest = np.argsort(-checked.distance, kind="stable")
     smallest = np.argsort(checked.distance, kind="stable")
@@ -86,7 +89,7 @@ def plot_worst_pairs(
         part.suptitle(title if len(chosen) else f"{title}: there are none", fontweight="bold")
         grid = part.add_gridspec(max(count, 1), COLUMNS)
         for k, pair in enumerate(chosen):
-            wrong = threshold is not None and (checked.distance[pair] <= threshold) != checked.similar[pair]
+            wrong = limit is not None and (checked.distance[pair] <= limit) != checked.similar[pair]
             ax = part.add_subplot(grid[divmod(k, COLUMNS)])
             _draw(ax, *(shown[side] for side in checked.sides[pair].tolist()), colour=RED if wrong else GREY)
             ax.set_title(_caption(checked, pair, wrong), fontsize="small", parse_math=False)
@@ -125,18 +128,17 @@ def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) 
             f"`pairs` must hold positions from 0 to {len(images) - 1}, as there are {len(images)} images. "
             f"Received: {int(sides.min())} to {int(sides.max())}"
         )
-    distance, truth = np.asarray(distances, np.float64).reshape(-1), np.asarray(similar).reshape(-1)
-    if not len(distance) == len(truth) == len(sides):
+    distance = check_distances(distances)
+    truth = check_similar(similar, len(distance))
+    if len(distance) != len(sides):
         raise ValueError(
-            "`pairs`, `distances` and `similar` must have the same length. "
-            f"Received: {len(sides)}, {len(distance)}, {len(truth)}"
+            "`pairs` and `distances` must have the same length. "
+            f"Received: {len(sides)} pairs and {len(distance)} distances"
         )
-    if np.isnan(distance).any() or not np.isin(truth, (0, 1)).all():
-        raise ValueError("`distances` must not be NaN, and `similar` must hold 0 and 1 only. Received: others")
     names = None if classes is None else np.asarray(classes)
     if names is not None and names.shape != sides.shape:
         raise ValueError(
             "`classes` must hold the class on each side of each pair, shape (m, 2): `labels[pairs]`. "
             f"Received: shape {names.shape} for {len(sides)} pairs"
         )
-    return Pairs(sides, distance, truth.astype(bool), names)
+    return Pairs(sides, distance, truth, names)

@@ -1,4 +1,4 @@
-"""Known items of each class -> which of them, or whom, a new embedding is."""
+"""The gallery: items that are added, removed, looked up and saved."""
 
 import os
 from typing import Any, NamedTuple
@@ -7,23 +7,21 @@ import numpy as np
 
 from keras_balanced_siamese._approximate import INDEXES, build_index, optional, search_index
 from keras_balanced_siamese._checks import whole
-from keras_balanced_siamese._labels import encode_labels
 from keras_balanced_siamese._nearest import (
     DISTANCES,
     Space,
-    as_embeddings,
     as_points,
-    blur,
     open_space,
-    rough_blocks,
     rough_copy,
     search,
     squared_distances,
     to_distance,
 )
 from keras_balanced_siamese._typing import ArrayLike, Label
+from keras_balanced_siamese.gallery._classes import hopeful_classes, nearest_class
+from keras_balanced_siamese.gallery._file import read, write
+from keras_balanced_siamese.gallery._items import checked, family, threshold_of, with_unknown
 
-FORMAT = 1  # of the saved file
 CANDIDATES = 100  # items that an approximate index names for `identify`
 
 
@@ -41,6 +39,14 @@ class Identified(NamedTuple):
     labels: np.ndarray  # (q,) of the nearest class, or `unknown`
     distances: np.ndarray  # (q,) float64, to the nearest class, known or not
     known: np.ndarray  # (q,) bool
+
+
+class Members(NamedTuple):
+    """Which items are of which class."""
+
+    names: np.ndarray  # (C,) the class labels, sorted
+    codes: np.ndarray  # (n,) positions in `names`
+    groups: list[np.ndarray]  # C of them: positions of the items
 
 
 class Gallery:
@@ -63,7 +69,9 @@ class Gallery:
     Attributes:
         classes: The class labels, sorted.
         counts: Number of items of each class, as a dict.
-        threshold: The one in force, or `None`.
+        threshold: The one in force, or `None`. Assign a distance or a layer to change it.
+        distance: As given.
+        index: As given.
 
     Raises:
         ValueError: If an embedding is NaN, infinite, or of length 0 under the cosine distance, the lengths differ, or
@@ -96,10 +104,9 @@ class Gallery:
             raise ValueError(f"`index` must be one of {INDEXES}. Received: index={index!r}")
         if index != "exact":
             optional(index)
-        self.distance = distance
-        self.threshold = None if threshold is None else _threshold_of(threshold)
-        self.index = index
-        self._embeddings, self._labels = _checked(embeddings, labels, distance)
+        self._distance, self._index = distance, index
+        self.threshold = threshold
+        self._embeddings, self._labels = checked(embeddings, labels, distance)
         self._forget()
 
     def __len__(self) -> int:
@@ -112,15 +119,33 @@ class Gallery:
         )
 
     @property
+    def distance(self) -> str:
+        """`"euclidean"` or `"cosine"`; another one takes a new gallery."""
+        return self._distance
+
+    @property
+    def index(self) -> str:
+        """`"exact"`, `"usearch"` or `"faiss"`; another one takes a new gallery."""
+        return self._index
+
+    @property
+    def threshold(self) -> float | None:
+        """The largest distance at which an item is known; assign a number, a layer with one, or `None`."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: Any) -> None:
+        self._threshold = None if value is None else threshold_of(value)
+
+    @property
     def classes(self) -> list[Label]:
         """The class labels, sorted."""
-        return list(self.counts)
+        return self._members().names.tolist()
 
     @property
     def counts(self) -> dict[Label, int]:
         """Number of items of each class."""
-        classes, counts = np.unique(self._labels, return_counts=True)
-        return dict(zip(classes.tolist(), counts.tolist(), strict=True))
+        return {label: len(group) for label, group in zip(self.classes, self._members().groups, strict=True)}
 
     def add(self, embeddings: ArrayLike, labels: ArrayLike) -> None:
         """Add items, of known or of new classes, behind those that are there.
@@ -133,12 +158,12 @@ class Gallery:
             ValueError: If the embeddings have another `d`, or as for the constructor.
             TypeError: If the labels are of another type.
         """
-        added, names = _checked(embeddings, labels, self.distance)
+        added, names = checked(embeddings, labels, self.distance)
         self._check_width(added, "embeddings")
-        if len(self) and len(names) and _family(names) != _family(self._labels):
+        if len(self) and len(names) and family(names) != family(self._labels):
             raise TypeError(
-                f"`labels` must be of the type that the gallery has, {_family(self._labels)}. "
-                f"Received: {_family(names)}, {names[:3].tolist()}"
+                f"`labels` must be of the type that the gallery has, {family(self._labels)}. "
+                f"Received: {family(names)}, {names[:3].tolist()}"
             )
         self._embeddings = np.concatenate([self._embeddings, added])
         self._labels = np.concatenate([self._labels, names]) if len(self._labels) else names
@@ -150,28 +175,30 @@ class Gallery:
         Raises:
             ValueError: If there is no such class.
         """
-        if label not in self.counts:
+        if label not in self.classes:
             raise ValueError(f"`label` must be a class of the gallery. Received: label={label!r}")
-        keep = np.array([one != label for one in self._labels.tolist()])
+        keep = self._members().codes != self.classes.index(label)
         self._embeddings, self._labels = self._embeddings[keep], self._labels[keep]
         self._forget()
 
-    def search(self, queries: ArrayLike, k: int = 5) -> Matches:
+    def search(self, queries: ArrayLike, k: int | None = None) -> Matches:
         """The `k` nearest items of each query.
 
         Args:
             queries: `(q, d)`.
-            k: How many, at most `len(gallery)`.
+            k: How many, at most `len(gallery)`; `None` is 5, or all in a gallery of fewer.
 
         Returns:
             `Matches`: `labels`, `distances` and `indices`, each `(q, k)`; of equal distances the item that was added
             first comes first.
 
         Raises:
-            ValueError: If the queries have another `d` or are not finite, or `k` is larger than the gallery.
+            ValueError: If the queries have another `d` or are not finite, the gallery is empty, or `k` is larger than
+                it.
         """
         points = self._points_of(queries)
-        k = whole("k", k, 1)
+        self._need_items("search")
+        k = min(5, len(self)) if k is None else whole("k", k, 1)
         if k > len(self):
             raise ValueError(f"`k` must be at most the {len(self)} items of the gallery. Received: k={k}")
         squares, indices = self._nearest(points, k)
@@ -211,60 +238,60 @@ class Gallery:
             are always compared exactly.
 
         Raises:
-            ValueError: If there is no threshold, the gallery is empty, or `unknown` is one of its classes.
+            ValueError: If there is no threshold, the gallery is empty, `per_class` is another word, or `unknown` is one
+                of the classes.
         """
         points = self._points_of(queries)
         limit = self._limit(threshold)
-        if not len(self):
-            raise ValueError("`identify` needs items to compare with. Received: a gallery of 0 items")
-        if unknown in self.counts:
+        self._need_items("identify")
+        if unknown in self.classes:
             raise ValueError(f"`unknown` must not be a class of the gallery. Received: unknown={unknown!r}")
-        if isinstance(per_class, str) and per_class == "centroid":
+        if isinstance(per_class, str):
+            if per_class != "centroid":
+                raise ValueError(
+                    "`per_class` must be 'centroid' or a whole number of nearest items. "
+                    f"Received: per_class={per_class!r}"
+                )
             squares, winners = search(self._centroids(), points, 1)
             winners, distances = winners[:, 0], to_distance(squares[:, 0], self.distance)
         else:
             winners, distances = self._judge(points, whole("per_class", per_class, 1))
         known = distances <= limit
-        return Identified(_with_unknown(np.unique(self._labels)[winners], known, unknown), distances, known)
+        return Identified(with_unknown(self._members().names[winners], known, unknown), distances, known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one `.npz` file, without pickle. An approximate index is built anew after `load`."""
-        with open(path, "wb") as file:  # a path without the ending keeps its name
-            np.savez(
-                file,
-                format=np.array(FORMAT),
-                embeddings=self._embeddings,
-                labels=self._labels,
-                distance=np.array(self.distance),
-                threshold=np.array(np.nan if self.threshold is None else self.threshold),
-                index=np.array(self.index),
-            )
+        """Write everything to one `.npz` file, without pickle. An approximate index is built anew after `load`.
+
+        A file that is there stays whole until the new one is complete.
+        """
+        content = {"embeddings": self._embeddings, "labels": self._labels, "distance": self.distance}
+        threshold = np.nan if self.threshold is None else self.threshold
+        write(path, {**content, "threshold": threshold, "index": self.index})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Gallery":
         """Read what `save` has written. Nothing in the file is executed.
 
         Raises:
-            ValueError: If the file is not a gallery.
+            FileNotFoundError: If there is no file.
+            ValueError: If the file is not a gallery, or only a part of one.
         """
-        with np.load(path, allow_pickle=False) as file:
-            expected = {"format", "embeddings", "labels", "distance", "threshold", "index"}
-            if not expected <= set(file) or int(file["format"]) != FORMAT:
-                raise ValueError(f"`path` must be a file that `Gallery.save` wrote. Received: path={os.fspath(path)!r}")
-            threshold = float(file["threshold"])
-            return cls(
-                file["embeddings"],
-                file["labels"],
-                distance=str(file["distance"]),
-                threshold=None if np.isnan(threshold) else threshold,
-                index=str(file["index"]),
-            )
+        found = read(path)
+        threshold = float(found["threshold"])
+        return cls(
+            found["embeddings"],
+            found["labels"],
+            distance=str(found["distance"]),
+            threshold=None if np.isnan(threshold) else threshold,
+            index=str(found["index"]),
+        )
 
     def _forget(self) -> None:
         """Drop what was derived from the items."""
         self._space: Space | None = None
         self._graph: Any = None
-        self._members: list[np.ndarray] | None = None
+        self._sorted: Members | None = None
+        self._means: Space | None = None
 
     def _check_width(self, array: np.ndarray, name: str) -> None:
         if array.shape[1] != self._embeddings.shape[1]:
@@ -278,8 +305,12 @@ class Gallery:
         self._check_width(points, "queries")
         return points
 
+    def _need_items(self, method: str) -> None:
+        if not len(self):
+            raise ValueError(f"`{method}` needs items to compare with. Received: a gallery of 0 items")
+
     def _limit(self, threshold: Any) -> float:
-        limit = self.threshold if threshold is None else _threshold_of(threshold)
+        limit = self.threshold if threshold is None else threshold_of(threshold)
         if limit is None:
             raise ValueError(
                 "`threshold` must say which distance is too far: pass the layer that `calibrate` returns, a distance, "
@@ -292,12 +323,13 @@ class Gallery:
             self._space = open_space(as_points(self._embeddings, self.distance))
         return self._space
 
-    def _groups(self) -> list[np.ndarray]:
-        """The items of each class, in the order of `classes`."""
-        if self._members is None:
-            codes = encode_labels(self._labels).codes
-            self._members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-        return self._members
+    def _members(self) -> Members:
+        if self._sorted is None:
+            names, codes, counts = np.unique(self._labels, return_inverse=True, return_counts=True)
+            codes = codes.reshape(-1)
+            groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1]) if len(codes) else []
+            self._sorted = Members(names, codes, groups)
+        return self._sorted
 
     def _nearest(self, points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """`(squared distances, indices)`, each `(q, k)`."""
@@ -324,8 +356,13 @@ class Gallery:
         return search_index(self.index, self._graph, queries, k)
 
     def _centroids(self) -> Space:
-        points, groups = self._open().points, self._groups()
-        means = np.stack([points[group].mean(axis=0, dtype=np.float64) for group in groups])
+        if self._means is None:
+            self._means = open_space(self._mean_points())
+        return self._means
+
+    def _mean_points(self) -> np.ndarray:
+        points = self._open().points
+        means = np.stack([points[group].mean(axis=0, dtype=np.float64) for group in self._members().groups])
         if self.distance == "cosine":
             lengths = np.linalg.norm(means, axis=1, keepdims=True)
             if (lengths < 1e-9).any():
@@ -335,97 +372,24 @@ class Gallery:
                     f"Received: the vectors of class {label!r} cancel out"
                 )
             means /= lengths
-        return open_space(means)
+        return means
 
     def _judge(self, points: np.ndarray, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-        """`(winning class, its distance)` of each query: those that may win are named roughly and measured exactly."""
+        """`(winning class, its distance)` of each query."""
+        space, groups = self._open(), self._members().groups
         winners, distances = np.empty(len(points), np.int64), np.empty(len(points))
-        for query, candidates in enumerate(self._candidates(points, per_class)):
-            measured = [self._class_distance(points[query], self._groups()[one], per_class) for one in candidates]
-            best = int(np.argmin(measured))
-            winners[query], distances[query] = candidates[best], measured[best]
+        for row, candidates in enumerate(self._candidates(points, per_class)):
+            found = nearest_class(space, groups, points[row], candidates, per_class, self.distance)
+            winners[row], distances[row] = found
         return winners, distances
-
-    def _class_distance(self, query: np.ndarray, members: np.ndarray, per_class: int) -> float:
-        squares = squared_distances(self._open().points[members], query)
-        squares = np.sort(squares)[:per_class]
-        return float(to_distance(squares, self.distance).mean())
 
     def _candidates(self, points: np.ndarray, per_class: int) -> Any:
         """For each query the classes, ascending, that may be the nearest."""
         if self.index == "exact":
-            yield from self._candidates_by_bounds(points, per_class)
+            yield from hopeful_classes(self._open(), self._members().groups, points, per_class, self.distance)
             return
-        codes = encode_labels(self._labels).codes
+        codes = self._members().codes
         k = min(len(self), max(CANDIDATES, 10 * per_class))
         for query, named in zip(points, self._named(points, k), strict=True):
             found = codes[named[named >= 0]]
             yield np.unique(found if len(found) else codes[search(self._open(), query[None], 1)[1][0]])
-
-    def _candidates_by_bounds(self, points: np.ndarray, per_class: int) -> Any:
-        """Classes whose lower bound does not exceed the least upper bound."""
-        space, groups = self._open(), self._groups()
-        for _, halves, norms in rough_blocks(space, points):
-            off = blur(space, norms, halves.max(axis=1))[:, None]
-            low, high = np.empty((2, len(halves), len(groups)))
-            for one, group in enumerate(groups):
-                near = halves[:, group]
-                if per_class < len(group):
-                    near = np.partition(near, per_class - 1, axis=1)[:, :per_class]
-                with np.errstate(invalid="ignore"):  # infinity - infinity, for queries that are too far off for float32
-                    low[:, one], high[:, one] = self._mean_of(near - off), self._mean_of(near + off)
-            hopeful = ~(low > high.min(axis=1, keepdims=True) * (1 + 1e-9))  # what is not comparable may win
-            yield from (np.flatnonzero(row) for row in hopeful)
-
-    def _mean_of(self, halves: np.ndarray) -> np.ndarray:
-        """Mean distance of each row, in the units of the rough distances."""
-        return to_distance(np.maximum(2 * halves, 0), self.distance).mean(axis=1)
-
-
-def _threshold_of(value: Any) -> float:
-    """A distance as it is, or the threshold that a layer has by now."""
-    number = getattr(value, "current_threshold", getattr(value, "threshold", value))
-    try:
-        number = float(number)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`threshold` must be a distance, or a layer that has one. Received: threshold={value!r}"
-        ) from error
-    if not number > -np.inf:  # calibration may place it below 0: then nobody is known
-        raise ValueError(f"`threshold` must be a distance or infinity. Received: threshold={number!r}")
-    return number
-
-
-def _checked(embeddings: ArrayLike, labels: ArrayLike, distance: str) -> tuple[np.ndarray, np.ndarray]:
-    """The gallery's own copies of embeddings and labels."""
-    array = np.array(as_embeddings(embeddings))
-    as_points(array, distance)  # complains of vectors without a direction
-    if len(array) == 0 and np.size(labels) == 0:
-        return array, np.empty(0, np.int64)
-    encoded = encode_labels(labels)
-    if len(encoded.codes) != len(array):
-        raise ValueError(
-            f"`labels` must have one label per embedding. "
-            f"Received: {len(encoded.codes)} labels, {len(array)} embeddings"
-        )
-    names = np.array(encoded.classes)
-    if names.dtype.kind not in "iubfU" or len({type(label) for label in encoded.classes}) > 1:
-        kinds = sorted({type(label).__name__ for label in encoded.classes})
-        raise TypeError(
-            "`labels` must be all strings, all integers, all floats or all booleans, so that they can be saved. "
-            f"Received: labels of the types {kinds}"
-        )
-    return array, names[encoded.codes]
-
-
-def _family(labels: np.ndarray) -> str:
-    return {"U": "strings", "b": "booleans", "f": "floats"}.get(labels.dtype.kind, "integers")
-
-
-def _with_unknown(labels: np.ndarray, known: np.ndarray, unknown: Label) -> np.ndarray:
-    """The labels with `unknown` in its places, in a dtype that holds both without changing either."""
-    other = np.array([unknown])
-    same = _family(other) == _family(labels) and other.dtype.kind != "O"
-    joined = labels.astype(np.result_type(labels, other) if same else object)
-    joined[~known] = unknown
-    return joined
