@@ -1,8 +1,8 @@
 """How fast pairs are made: against a bare gather of the same rows, against rivals, in `fit`, and with many labels.
 
 Run with `python benchmarks/pairs_per_second.py`, or with `--only gather rivals fit labels`. The rivals need torch,
-pytorch-metric-learning and imbalanced-learn; one that is not installed is left out, and said so. Contenders take turns, and
-the best round of each counts. `--json FILE` writes the figures too.
+pytorch-metric-learning and imbalanced-learn; one that is not installed is left out, and said so. Contenders take turns,
+and the best round of each counts. `--json FILE` writes the figures too.
 """
 
 import argparse
@@ -139,7 +139,10 @@ def all_rivals(rounds, batch=64):
     found = {name: found[name] / number for name, (_, number) in contenders.items()}
     for name in missing:
         print("not installed:", name)
-    return {"microseconds an image": found, "times ours": {name: value / found["ours"] for name, value in found.items()}}
+    return {
+        "microseconds an image": found,
+        "times ours": {name: value / found["ours"] for name, value in found.items()},
+    }
 
 
 def in_fit(rounds, batch=64, steps=100):

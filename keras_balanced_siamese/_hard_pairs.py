@@ -78,7 +78,12 @@ def harder_pairs(
 
 
 def _choose(
-    pairs: np.ndarray, similar: np.ndarray, codes: np.ndarray, embedded: Embedded, share: float, rng: np.random.Generator
+    pairs: np.ndarray,
+    similar: np.ndarray,
+    codes: np.ndarray,
+    embedded: Embedded,
+    share: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Which pairs get a new partner: the share of each kind, at random."""
     known = embedded.row[pairs[:, 0]] >= 0

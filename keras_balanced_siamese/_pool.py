@@ -74,9 +74,9 @@ def sampled_pool(
     if not (matrix or at_random):
         received = f"an array of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         raise ValueError(
-            f"`resampling={type(sampler).__name__}()` compares or mixes the samples themselves, so `x` must be a matrix "
-            "of numbers, shape (n, d). Pass embeddings or features as `x`, or resample by 'undersample', 'oversample' "
-            f"or a random sampler, which take any samples. Received: x={received}"
+            f"`resampling={type(sampler).__name__}()` compares or mixes the samples themselves, so `x` must be a "
+            "matrix of numbers, shape (n, d). Pass embeddings or features as `x`, or resample by 'undersample', "
+            f"'oversample' or a random sampler, which take any samples. Received: x={received}"
         )
     features = np.arange(len(labels.codes))[:, None] if at_random else x
     new_x, new_codes = sampler.fit_resample(features, labels.codes)
@@ -121,4 +121,3 @@ def _shuffled_by_class(codes: np.ndarray, n_classes: int, rng: np.random.Generat
     keys.sort()
     keys &= np.uint64(2**for_position - 1)
     return keys.astype(np.int32 if n < 2**31 else np.int64)
-

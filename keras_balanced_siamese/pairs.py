@@ -177,7 +177,7 @@ class BalancedPairSequence(EpochSequence):
         return plan.pairs[self._slice(number)].T.reshape(-1)  # the left ones first
 
     def _pair_weights(self, plan: PairPlan) -> np.ndarray:
-        """Of each pair `sqrt(w_a w_b)`, which is `w_c` for a pair of one class, over its mean among those of its kind."""
+        """Of each pair `sqrt(w_a w_b)`, which is `w_c` for one class, over its mean among the pairs of its kind."""
         known, weights = self._weighed, self._weights
         if known is None or known[0] is not plan or known[1] is not weights:
             products = np.ones(len(plan.pairs))

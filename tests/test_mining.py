@@ -12,7 +12,9 @@ from toy import clusters, compiled
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese._hard_pairs import Embedded, harder_pairs
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*instead of max_repeats:UserWarning", "ignore:.*form no pair:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*instead of max_repeats:UserWarning", "ignore:.*form no pair:UserWarning"
+)
 
 rng = np.random.default_rng(0)
 
@@ -35,7 +37,11 @@ def mine(plan, embedded, share=1.0, candidates=32, skip=0.0, repeats=np.inf, see
     return harder_pairs(plan.pairs, plan.similar, plan.codes, embedded, share, candidates, skip, repeats, random)
 
 
-@given(st.lists(st.integers(1, 30), min_size=2, max_size=5).filter(lambda c: max(c) > 1), st.floats(0, 1), st.integers(1, 3))
+@given(
+    st.lists(st.integers(1, 30), min_size=2, max_size=5).filter(lambda c: max(c) > 1),
+    st.floats(0, 1),
+    st.integers(1, 3),
+)
 def test_every_class_and_pair_of_classes_gets_what_it_was_promised(counts, share, repeats):
     plan = drawn(counts, max_repeats=repeats)
     found = mine(plan, embed(plan, without=[0]), share, repeats=repeats)
@@ -109,7 +115,9 @@ def train(epochs=5, initial_epoch=0, weights=None, **kwargs):
             seen.append([tuple(map(tuple, pairs.indices(i))) for i in range(len(pairs))])
 
     fit = {"epochs": epochs, "initial_epoch": initial_epoch, "verbose": 0, "shuffle": False}
-    history = model.fit(pairs, callbacks=[mining, kbs.AdaptiveClassWeight(pairs, validation_data=(x, y)), Look()], **fit)
+    history = model.fit(
+        pairs, callbacks=[mining, kbs.AdaptiveClassWeight(pairs, validation_data=(x, y)), Look()], **fit
+    )
     return model, history.history, seen
 
 
@@ -191,7 +199,7 @@ def test_bad_sequences_and_models():
     flat = keras.Model((left, right), kbs.EuclideanDistance()([dense(left), dense(right)]))
     flat.compile("sgd", kbs.WeightedContrastiveLoss())
     pairs = kbs.BalancedPairSequence(x, y, batch_size=8)
-    with pytest.raises(ValueError, match="only layer of the model that is itself a model.*pass `encoder`"):
+    with pytest.raises(ValueError, match=r"only layer of the model that is itself a model.*pass `encoder`"):
         flat.fit(pairs, verbose=0, callbacks=[kbs.HardPairMining(pairs)])
     encoder = keras.Sequential([keras.Input(x.shape[1:]), dense])
     flat.fit(pairs, verbose=0, callbacks=[kbs.HardPairMining(pairs, encoder=encoder)])

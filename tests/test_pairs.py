@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from toy import clusters
 
 from keras_balanced_siamese import BalancedPairSequence, class_weights
 
@@ -314,7 +313,16 @@ def test_labels_of_any_type(y):
 def test_describe_names_every_class_and_share():
     summary = build([60, 20, 1], class_weight={"class 0": 1, "class 1": 2, "class 2": 4}).describe()
     text = str(summary)
-    for part in ("class 0", "class 2", "1,770", "74.07%", "50.00%", "33.33%", "50.6% of one class", "1 class ('class 2')"):
+    for part in (
+        "class 0",
+        "class 2",
+        "1,770",
+        "74.07%",
+        "50.00%",
+        "33.33%",
+        "50.6% of one class",
+        "1 class ('class 2')",
+    ):
         assert part in text
     assert repr(summary) == text
     found = summary.to_dict()

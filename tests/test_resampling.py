@@ -1,7 +1,5 @@
 """Resampling before pairing, and parts of an epoch for several processes."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,7 +46,7 @@ def test_undersampling_sees_as_many_of_each_class_and_in_the_end_all():
 def test_oversampling_counts_each_class_as_the_largest():
     pairs = build(resampling="oversample", class_sampling="natural", max_repeats=None)
     assert len(pairs) == 30  # 150 pairs
-    labels, index = members(pairs)
+    labels, _ = members(pairs)
     for label in COUNTS:
         assert abs((labels == label).sum() - 100) < 15
     assert set(members(pairs)[1][labels == "rare"]) == set(range(70, 75))
@@ -81,7 +79,9 @@ def test_samplers_that_look_at_the_samples():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_samplers_that_make_samples(workers):
     smote = pytest.importorskip("imblearn.over_sampling").SMOTE(k_neighbors=2)
-    pairs = build(resampling=smote, workers=workers, with_classes=True, class_weight={"common": 1, "medium": 2, "rare": 3})
+    pairs = build(
+        resampling=smote, workers=workers, with_classes=True, class_weight={"common": 1, "medium": 2, "rare": 3}
+    )
     assert len(pairs) == 30
     for index in (0, 7):
         (left, right), labels, weight = pairs[index]
@@ -130,7 +130,9 @@ def test_a_part_loads_its_own_batches_and_goes_on_by_itself():
     whole = build(steps_per_epoch=6, class_weight={"common": 1, "medium": 2, "rare": 3})
     part = whole.shard(1, 3)
     for k in range(2):
-        for found, expected in zip([*part[k][0], *part[k][1:]], [*whole[3 * k + 1][0], *whole[3 * k + 1][1:]], strict=True):
+        for found, expected in zip(
+            [*part[k][0], *part[k][1:]], [*whole[3 * k + 1][0], *whole[3 * k + 1][1:]], strict=True
+        ):
             np.testing.assert_array_equal(found, expected)
     part.on_epoch_end()
     assert (part.epoch, whole.epoch) == (1, 0)
@@ -186,7 +188,9 @@ def test_tf_data_uses_the_newest_class_weights():
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 50)), min_size=1, max_size=8), st.floats(0, 1), st.integers(0, 9)
+    st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 50)), min_size=1, max_size=8),
+    st.floats(0, 1),
+    st.integers(0, 9),
 )
 def test_quotas(rows, part, seed):
     shares, caps = np.array(rows).T
@@ -196,7 +200,9 @@ def test_quotas(rows, part, seed):
     assert (expected <= caps * (1 + 1e-9)).all()
     level = (expected / shares)[expected < caps * (1 - 1e-9)]
     assert level.size == 0 or level.max() == pytest.approx(level.min(), rel=1e-6)
-    assert (expected[expected >= caps * (1 - 1e-9)] <= (level.max() if level.size else np.inf) * shares.max() + 1e-6).all()
+    assert (
+        expected[expected >= caps * (1 - 1e-9)] <= (level.max() if level.size else np.inf) * shares.max() + 1e-6
+    ).all()
     rounded = round_to_sum(expected, total, np.random.default_rng(seed))
     assert rounded.sum() == total
     assert (abs(rounded - expected) < 1 + 1e-6).all()

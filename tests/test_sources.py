@@ -44,9 +44,7 @@ def _objects(x):
     return found
 
 
-@pytest.mark.parametrize(
-    "kind", ["array", "memmap", "h5py", "zarr", "list", "transposed", "every second"]
-)
+@pytest.mark.parametrize("kind", ["array", "memmap", "h5py", "zarr", "list", "transposed", "every second"])
 def test_any_source_keeps_its_values_and_dtype(tmp_path, kind):
     pairs = build(open_as(kind, tmp_path))
     for index in (1, 3):
@@ -179,7 +177,7 @@ def test_errors_of_transforms():
         build(transform=fails)[0]
     with pytest.raises(RuntimeError, match="`batch_transform` failed on batch 2 of epoch 0 with KeyError"):
         build(batch_transform=fails)[2]
-    with pytest.raises(ValueError, match="as many samples as it is given, 12.*Received: 6"):
+    with pytest.raises(ValueError, match=r"as many samples as it is given, 12.*Received: 6"):
         build(batch_transform=lambda x: x[::2])[0]
     with pytest.raises(TypeError, match="`batch_transform` must be a function"):
         build(batch_transform="flip")

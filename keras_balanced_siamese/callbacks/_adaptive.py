@@ -154,9 +154,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         steps = (self.params or {}).get("steps")
         if isinstance(self._adapted, BalancedPairSequence) and steps is not None and steps != len(self._adapted):
             raise ValueError(
-                f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the weights "
-                f"of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out of `fit`. "
-                f"Received: {steps} steps an epoch, and a sequence of {len(self._adapted)}"
+                f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the "
+                f"weights of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out "
+                f"of `fit`. Received: {steps} steps an epoch, and a sequence of {len(self._adapted)}"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -24,9 +24,6 @@ class HardPairMining(keras.callbacks.Callback):
     - Before an epoch, the encoder embeds the samples that are in it, once. It sees nothing but the sequence's samples.
     - It begins after `warmup_epochs`, and reaches its full extent after `ramp_epochs` more.
 
-    `logs` gets `"mining/fraction"`, the share of the pairs that were changed, `"mining/positive_distance"` and
-    `"mining/negative_distance"`, their mean distances before the epoch.
-
     Args:
         pairs: The `BalancedPairSequence` that is trained on. The callback also sets its epoch.
         fraction: Largest share of the pairs that are changed, from 0 to 1.
@@ -38,6 +35,10 @@ class HardPairMining(keras.callbacks.Callback):
         distance: `"euclidean"`, or `"cosine"`: what the model compares embeddings by.
         encoder: The model that embeds. `None` finds it in the model: the only layer of it that is a model itself.
         batch_size: Samples that are embedded at a time.
+
+    Returns:
+        A callback. `logs` gets `"mining/fraction"`, the share of the pairs that were changed, and, of the changed ones,
+        `"mining/positive_distance"` and `"mining/negative_distance"`, their mean distances before the epoch.
 
     Raises:
         TypeError: If `pairs` or `encoder` is of the wrong kind.
@@ -95,7 +96,7 @@ class HardPairMining(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         assert self.model is not None
         self._embedded = None
-        self._encoder = self.encoder or _encoder_of(self.model)
+        self._encoder: Any = self.encoder or _encoder_of(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.pairs.set_epoch(epoch)
