@@ -28,6 +28,7 @@ from keras_balanced_siamese.pairs import BalancedPairSequence as BalancedPairSeq
 from keras_balanced_siamese.plots import plot_det as plot_det
 from keras_balanced_siamese.plots import plot_distances as plot_distances
 from keras_balanced_siamese.plots import plot_embeddings as plot_embeddings
+from keras_balanced_siamese.plots import plot_pairs as plot_pairs
 from keras_balanced_siamese.plots import plot_per_class as plot_per_class
 from keras_balanced_siamese.plots import plot_reliability as plot_reliability
 from keras_balanced_siamese.plots import plot_report as plot_report

@@ -55,7 +55,7 @@ class Loader:
         elif self._whole_rows:  # the same as below, without a look at what kind of source it is
             samples = _take(self.source, index, self._buffers)
         else:
-            samples = _map(lambda part: _rows(part, index, self._buffers), self.source)
+            samples = map_parts(lambda part: _rows(part, index, self._buffers), self.source)
         if self.batch_transform is None:
             return samples
         try:
@@ -74,7 +74,7 @@ class Loader:
 
     def _item(self, i: int, epoch: int, row: np.ndarray | None) -> Any:
         assert self.transform is not None
-        item = _map(lambda part: part[i], self.source) if row is None else row
+        item = map_parts(lambda part: part[i], self.source) if row is None else row
         try:
             return self.transform(item, **self._rng(self._item_rng, epoch, i, 0))
         except Exception as error:
@@ -153,11 +153,12 @@ def halves(samples: Any, middle: int) -> tuple[Any, Any]:
     return samples[:middle], samples[middle:]
 
 
-def _map(function: Callable[[Any], Any], source: Any) -> Any:
+def map_parts(function: Callable[[Any], Any], source: Any) -> Any:
+    """What the function makes of each single source, in the same tuples and dicts."""
     if isinstance(source, Mapping):
-        return {key: _map(function, part) for key, part in source.items()}
+        return {key: map_parts(function, part) for key, part in source.items()}
     if isinstance(source, tuple):
-        return tuple(_map(function, part) for part in source)
+        return tuple(map_parts(function, part) for part in source)
     return function(source)
 
 

@@ -140,6 +140,7 @@ def test_public_names_are_those_of_the_documentation():
         "plot_det",
         "plot_distances",
         "plot_embeddings",
+        "plot_pairs",
         "plot_per_class",
         "plot_reliability",
         "plot_report",

@@ -1,30 +1,34 @@
 """Arrays -> images as matplotlib shows them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
-def as_image(image: Any, position: int) -> np.ndarray:
+class Advice(NamedTuple):
+    """What those are told whose images are none."""
+
+    numbers: str  # that they must be numbers
+    shape: str  # which shape they must have
+    flat: str  # how vectors become images
+    channels_first: str  # how channels come last
+    transparent: str  # how the fourth channel is left out
+
+
+def as_image(image: Any, name: str, advice: Advice) -> np.ndarray:
     """Check one image, `(h, w)`, `(h, w, 1)` or `(h, w, 3)` of numbers; drop a single channel."""
     array = np.asarray(image)
     if array.dtype.kind not in "buif":
-        raise TypeError(
-            "`images` must hold arrays of numbers; load files first. "
-            f"Received: images[{position}] of type {type(image).__name__}"
-        )
+        raise TypeError(f"{advice.numbers}. Received: {name} of type {type(image).__name__}")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
-        cure = "Flat vectors become images by `reshape(-1, height, width)`"
+        cure = f"Flat vectors become images by {advice.flat}"
         if array.ndim == 3 and array.shape[0] in (1, 3):
-            cure = "Channels must come last: `np.moveaxis(images, 1, -1)`"
+            cure = f"Channels must come last: {advice.channels_first}"
         if array.ndim == 3 and array.shape[2] == 4:
-            cure = "Leave out the transparency: `images[..., :3]`"
-        raise ValueError(
-            "`images` must have the shape (n, height, width), (n, height, width, 1) or (n, height, width, 3). "
-            f"{cure}. Received: images[{position}] of shape {np.shape(image)}"
-        )
+            cure = f"Leave out the transparency: {advice.transparent}"
+        raise ValueError(f"{advice.shape}. {cure}. Received: {name} of shape {np.shape(image)}")
     return array
 
 

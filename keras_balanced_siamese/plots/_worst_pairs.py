@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_balanced_siamese._checks import whole
-from keras_balanced_siamese._typing import ArrayLike
+from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation._options import check_threshold
 from keras_balanced_siamese.evaluation._pair_checks import check_distances, check_similar
 from keras_balanced_siamese.plots._axes import pyplot
-from keras_balanced_siamese.plots._images import as_image, on_one_scale
+from keras_balanced_siamese.plots._images import Advice, as_image, on_one_scale
+from keras_balanced_siamese.plots._pair_grid import COLUMNS, caption, draw_pair, pair_axes
 from keras_balanced_siamese.plots._palette import GREY, RED
-from keras_balanced_siamese.plots._text import short
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 4  # pairs in a row
-GAP = 0.06  # between the two images, in heights
+ADVICE = Advice(
+    "`images` must hold arrays of numbers; load files first",
+    "`images` must have the shape (n, height, width), (n, height, width, 1) or (n, height, width, 3)",
+    "`reshape(-1, height, width)`",
+    "`np.moveaxis(images, 1, -1)`",
+    "`images[..., :3]`",
+)
 
 
 class Pairs(NamedTuple):
@@ -80,40 +84,26 @@ def plot_worst_pairs(
         "Different pairs with the smallest distances": smallest[~checked.similar[smallest]][:n],
     }
     used = np.unique(checked.sides[np.concatenate([*blocks.values()])]).tolist()
-    scaled = on_one_scale([as_image(images[position], position) for position in used])
+    scaled = on_one_scale([as_image(images[position], f"images[{position}]", ADVICE) for position in used])
     shown = dict(zip(used, scaled, strict=True))
     rows = [-(-len(chosen) // COLUMNS) for chosen in blocks.values()]
     figure = pyplot().figure(figsize=(9.6, 1.0 + 1.6 * sum(rows)), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=[0.35 + count for count in rows])
-    for part, title, chosen, count in zip(parts, blocks, blocks.values(), rows, strict=True):
+    for part, title, chosen in zip(parts, blocks, blocks.values(), strict=True):
         part.suptitle(title if len(chosen) else f"{title}: there are none", fontweight="bold")
-        grid = part.add_gridspec(max(count, 1), COLUMNS)
-        for k, pair in enumerate(chosen):
+        for ax, pair in zip(pair_axes(part, len(chosen)), chosen, strict=True):
             wrong = limit is not None and (checked.distance[pair] <= limit) != checked.similar[pair]
-            ax = part.add_subplot(grid[divmod(k, COLUMNS)])
-            _draw(ax, *(shown[side] for side in checked.sides[pair].tolist()), colour=RED if wrong else GREY)
-            ax.set_title(_caption(checked, pair, wrong), fontsize="small", parse_math=False)
+            draw_pair(ax, *(shown[side] for side in checked.sides[pair].tolist()), colour=RED if wrong else GREY)
+            text = f"{checked.distance[pair]:.3g}{' (wrong)' if wrong else ''}"
+            caption(ax, text, _names(checked, pair))
     return figure
 
 
-def _draw(ax: "Axes", left: np.ndarray, right: np.ndarray, colour: str) -> None:
-    """Two images side by side, equally high, in a frame."""
-    widths = [image.shape[1] / image.shape[0] for image in (left, right)]
-    starts = [0.0, widths[0] + GAP]
-    for image, start, width in zip((left, right), starts, widths, strict=True):
-        ax.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(start, start + width, 0.0, 1.0))
-    ax.set(xlim=(0.0, starts[1] + widths[1]), ylim=(0.0, 1.0), xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(color=colour, linewidth=2)
-
-
-def _caption(pairs: Pairs, pair: int, wrong: bool) -> str:
-    """The distance of a pair, whether it is decided wrongly, and its classes."""
-    text = f"{pairs.distance[pair]:.3g}{' (wrong)' if wrong else ''}"
+def _names(pairs: Pairs, pair: int) -> tuple[Label, ...]:
+    """The classes to write above a pair; one where both sides are of it."""
     if pairs.classes is None:
-        return text
-    left, right = (short(label, 16) for label in pairs.classes[pair])
-    return f"{text}\n{left if pairs.similar[pair] else f'{left} | {right}'}"
+        return ()
+    return tuple(pairs.classes[pair][: 1 if pairs.similar[pair] else 2])
 
 
 def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) -> Pairs:
