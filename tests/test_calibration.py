@@ -190,7 +190,7 @@ def test_weights_are_repetitions():
     assert weighted.threshold == pytest.approx(repeated.threshold)
 
 
-OPERATING_POINTS = ["eer", "balanced_accuracy", "f1", "posterior", {"far": 0.05}, {"cost": (1, 10)}]
+OPERATING_POINTS = ["eer", "balanced_accuracy", "f1", "posterior", {"far": 0.05}, {"cost": (1, 2)}]
 
 
 @pytest.mark.parametrize("operating_point", OPERATING_POINTS, ids=str)

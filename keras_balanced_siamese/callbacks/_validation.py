@@ -21,7 +21,7 @@ class Measured(NamedTuple):
 
 def open_validation(data: Any) -> BalancedPairSequence:
     """Pairs that stay the same, from `(x, y)` or a sequence, of both kinds."""
-    if isinstance(data, BalancedPairSequence) and not 0 < data.positive_fraction < 1:
+    if isinstance(data, BalancedPairSequence) and data.positive_fraction in (0, 1):
         raise ValueError(
             "`validation_data` must hold similar and different pairs: give the sequence a `positive_fraction` between "
             f"0 and 1. Received: positive_fraction={data.positive_fraction!r}"
