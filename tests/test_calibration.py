@@ -150,11 +150,13 @@ def test_half_precision_keeps_the_threshold():
     try:
         encoder = linear_encoder()
         distances = kbs.siamese_model(encoder).predict((x[left], x[right]), verbose=0)
-        layer = kbs.calibrate(distances, similar)
+        layer = kbs.calibrate(distances, similar, operating_point="posterior")
         probability = kbs.siamese_model(encoder, probability=layer).predict((x[left], x[right]), verbose=0)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert probability.dtype == "float32"
+    expected = 1 / (1 + np.exp(-layer.slope * (layer.threshold - distances.astype("float64"))))
+    np.testing.assert_allclose(probability, expected, atol=1e-5)
     assert ((probability >= 0.5) == (distances.astype("float32") <= np.float32(layer.threshold))).all()
 
 
@@ -190,7 +192,7 @@ def test_weights_are_repetitions():
     assert weighted.threshold == pytest.approx(repeated.threshold)
 
 
-OPERATING_POINTS = ["eer", "balanced_accuracy", "f1", "posterior", {"far": 0.05}, {"cost": (1, 2)}]
+OPERATING_POINTS = ["eer", "balanced_accuracy", "f1", "posterior", {"far": 0.05}, {"cost": (1, 10)}]
 
 
 @pytest.mark.parametrize("operating_point", OPERATING_POINTS, ids=str)
@@ -212,7 +214,7 @@ def test_one_file_holds_encoder_threshold_and_how_it_was_chosen(tmp_path):
     pairs = kbs.BalancedPairSequence(x, y, batch_size=200, steps_per_epoch=1, redraw=False, seed=0)
     left, right, similar = pairs.indices(0)
     distances = kbs.siamese_model(encoder).predict((x[left], x[right]), verbose=0)
-    layer = kbs.calibrate(distances, similar, operating_point={"cost": (1, 10)}, prior=0.2)
+    layer = kbs.calibrate(distances, similar, operating_point={"cost": (10, 1)}, prior=0.2)
     verifier = kbs.siamese_model(encoder, probability=layer)
     verifier.save(tmp_path / "verifier.keras")
     opened = keras.models.load_model(tmp_path / "verifier.keras")
