@@ -43,7 +43,7 @@ class ClassSampler:
         self.x = x
         self.class_sampling = class_sampling
         self.resampling = resampling
-        self.epochs = None if epochs is None else whole("epochs", epochs, 1)
+        self.epochs = None if epochs is None else whole("epochs", epochs, 2)
         self.seed = seed
         self._all = whole_pool(labels.codes, labels.counts, np.random.default_rng([seed, 0, 2]))
         self._pooled: tuple[int, tuple[Pool, np.ndarray, np.ndarray | None]] | None = None
@@ -53,7 +53,7 @@ class ClassSampler:
     def offer(self, epoch: int) -> Offer:
         """What the epoch draws from."""
         pool, codes, made = self._pool(epoch)
-        progress = 0.0 if self.epochs is None else min(epoch / max(self.epochs - 1, 1), 1.0)
+        progress = 0.0 if self.epochs is None else min(epoch / (self.epochs - 1), 1.0)
         return Offer(pool, codes, made, class_shares(self.labels.classes, pool.drawn, self.class_sampling, progress))
 
     def _pool(self, epoch: int) -> tuple[Pool, np.ndarray, np.ndarray | None]:

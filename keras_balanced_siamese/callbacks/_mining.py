@@ -24,6 +24,9 @@ class HardPairMining(keras.callbacks.Callback):
     - Before an epoch, the encoder embeds the samples that are in it, once. It sees nothing but the sequence's samples.
     - It begins after `warmup_epochs`, and reaches its full extent after `ramp_epochs` more.
 
+    Mining is for long trainings in which most pairs have become easy. In a short one with ten classes it did harm
+    (`benchmarks/class_sampling.py`): compare it with training without it.
+
     `logs` gets `"mining/fraction"`, the share of the pairs that were changed, `"mining/positive_distance"` and
     `"mining/negative_distance"`, their mean distances before the epoch.
 
