@@ -45,11 +45,30 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
         """The values of a tensor or variable; NumPy warns of how Keras reads a variable itself."""
         return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x)))
 
+    def has_float64() -> bool:
+        """Whether the backend computes in float64 when asked to: JAX rounds it to float32."""
+        return keras.backend.backend() != "jax"
+
+    def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
+        """How many items of each ascending row `(n, k)` are not above each value of that row `(n, m)`; int32."""
+        name = keras.backend.backend()
+        module = importlib.import_module(name)
+        if name == "jax":
+            return module.vmap(lambda row, asked: module.numpy.searchsorted(row, asked, side="right"))(rows, values)
+        if name == "torch":
+            return module.searchsorted(rows, values.contiguous(), right=True, out_int32=True)
+        return module.searchsorted(rows, values, side="right")
+
 else:
     import tensorflow as tf
 
     ops: Any = SimpleNamespace(
         abs=tf.abs,
+        any=tf.reduce_any,
+        arange=tf.range,
+        argmax=tf.argmax,
+        argmin=tf.argmin,
+        argsort=tf.argsort,
         cast=tf.cast,
         clip=tf.clip_by_value,
         concatenate=tf.concat,
@@ -57,24 +76,38 @@ else:
         cumsum=tf.cumsum,
         equal=tf.equal,
         exp=tf.exp,
+        expand_dims=tf.expand_dims,
         floor=tf.floor,
         isnan=tf.math.is_nan,
-        log=tf.math.log,
         log1p=tf.math.log1p,
+        log=tf.math.log,
         logical_and=tf.logical_and,
+        logical_not=tf.logical_not,
+        logical_or=tf.logical_or,
+        logsumexp=tf.reduce_logsumexp,
+        map=tf.map_fn,
+        matmul=tf.matmul,
+        max=lambda x, axis=None, keepdims=False: tf.reduce_max(x, axis=axis, keepdims=keepdims),
         maximum=tf.maximum,
+        mean=lambda x, axis=None, keepdims=False: tf.reduce_mean(x, axis=axis, keepdims=keepdims),
+        min=lambda x, axis=None, keepdims=False: tf.reduce_min(x, axis=axis, keepdims=keepdims),
+        minimum=tf.minimum,
         ones_like=tf.ones_like,
         reshape=tf.reshape,
+        searchsorted=tf.searchsorted,
         segment_sum=tf.math.unsorted_segment_sum,
         shape=tf.shape,
         sigmoid=tf.sigmoid,
+        softplus=tf.math.softplus,
         sqrt=tf.sqrt,
         square=tf.square,
         squeeze=tf.squeeze,
         stack=tf.stack,
         stop_gradient=tf.stop_gradient,
         sum=lambda x, axis=None, keepdims=False: tf.reduce_sum(x, axis=axis, keepdims=keepdims),
+        take=lambda x, indices, axis: tf.gather(x, indices, axis=axis),
         take_along_axis=lambda x, indices, axis: tf.experimental.numpy.take_along_axis(x, indices, axis),
+        transpose=tf.transpose,
         where=tf.where,
         zeros_like=tf.zeros_like,
     )
@@ -141,6 +174,14 @@ else:
     def to_numpy(x: Tensor) -> np.ndarray:
         """The values of a tensor or variable."""
         return np.asarray(x)
+
+    def has_float64() -> bool:
+        """Whether the backend computes in float64 when asked to."""
+        return True
+
+    def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
+        """How many items of each ascending row `(n, k)` are not above each value of that row `(n, m)`; int32."""
+        return tf.searchsorted(rows, values, side="right")
 
 
 def tf_dataset(batches: Any, example: Any, length: int) -> Any:

@@ -4,7 +4,14 @@ from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, misnamed_optimizers
 from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
-from keras_balanced_siamese.losses import WeightedBinaryCrossentropy, WeightedContrastiveLoss
+from keras_balanced_siamese.losses import (
+    WeightedBatchContrastiveLoss,
+    WeightedBinaryCrossentropy,
+    WeightedContrastiveLoss,
+    WeightedMultiSimilarityLoss,
+    WeightedSupervisedContrastiveLoss,
+    WeightedTripletLoss,
+)
 from keras_balanced_siamese.metrics import (
     BalancedPairAccuracy,
     EqualErrorRate,
@@ -21,6 +28,10 @@ SAVED = (
     DistanceToProbability,
     WeightedContrastiveLoss,
     WeightedBinaryCrossentropy,
+    WeightedBatchContrastiveLoss,
+    WeightedTripletLoss,
+    WeightedSupervisedContrastiveLoss,
+    WeightedMultiSimilarityLoss,
     EqualErrorRate,
     VerificationAUC,
     VerificationPRAUC,

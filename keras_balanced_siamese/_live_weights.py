@@ -47,11 +47,34 @@ class LiveClassWeights(keras.metrics.Metric):
 
     def update_state(self, membership: Tensor, losses: Tensor) -> None:
         """Add the unweighted losses `(n,)` of items that belong to the classes by the shares `membership` `(n, K)`."""
-        if not self.recording and is_baked_in(losses):
-            self._baked_in = True
-        if self.recording:
+        if self._records(losses):
             self.total.assign_add(ops.sum(membership * losses[:, None], axis=0))
             self.count.assign_add(ops.sum(membership, axis=0))
+
+    def update_state_of(self, labels: Tensor, losses: Tensor, counted: Tensor) -> None:
+        """Add the unweighted losses `(n,)` of the items that are `counted`, by their labels `(n,)`."""
+        if self._records(losses):
+            counted, position, n = ops.cast(counted, "float32"), self._positions(labels), len(self.classes)
+            self.total.assign_add(ops.segment_sum(ops.cast(losses, "float32") * counted, position, n))
+            self.count.assign_add(ops.segment_sum(counted, position, n))
+
+    def weights_of(self, labels: Tensor) -> Tensor:
+        """The weight `(n,)` of each of the labels `(n,)`, whole numbers as floats; NaN for one that is no class."""
+        position = self._positions(labels)
+        known = ops.equal(ops.take(self._labels(labels), position, axis=0), labels)
+        weights = ops.cast(ops.convert_to_tensor(self.class_weight), _float(labels))
+        return ops.where(known, ops.take(weights, position, axis=0), float("nan"))
+
+    def _records(self, losses: Tensor) -> bool:
+        if not self.recording and is_baked_in(losses):
+            self._baked_in = True
+        return self.recording
+
+    def _labels(self, like: Tensor) -> Tensor:
+        return ops.convert_to_tensor(np.asarray(self.classes, _float(like)))
+
+    def _positions(self, labels: Tensor) -> Tensor:
+        return ops.minimum(ops.searchsorted(self._labels(labels), labels), len(self.classes) - 1)
 
     def result(self) -> dict[str, Tensor]:
         """Nothing: `AdaptiveClassWeight` reports, and what `model.evaluate` returns does not change."""
@@ -84,3 +107,7 @@ class LiveClassWeights(keras.metrics.Metric):
 
     def load_own_variables(self, store: Any) -> None:
         """Nothing: the loss loads the weights."""
+
+
+def _float(x: Tensor) -> str:
+    return "float64" if "float64" in str(x.dtype) else "float32"

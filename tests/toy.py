@@ -1,5 +1,7 @@
 """Small data and models that several tests use."""
 
+import importlib
+
 import keras
 import numpy as np
 
@@ -31,3 +33,30 @@ def compiled(loss=None, optimizer="sgd", **kwargs):
     model = kbs.siamese_model(linear_encoder())
     model.compile(optimizer, loss or kbs.WeightedContrastiveLoss(), **kwargs)
     return model
+
+
+def differentiate(function):
+    """`(labels, x) -> (value, gradient with respect to x)` of a function that gives one number, by the backend itself."""
+    backend = keras.backend.backend()
+    module = importlib.import_module(backend)
+    if backend == "jax":
+        both = module.jit(module.value_and_grad(lambda x, labels: function(labels, x)))
+        return lambda labels, x: tuple(map(np.asarray, both(module.numpy.asarray(x), module.numpy.asarray(labels))))
+    if backend == "torch":
+
+        def by_torch(labels, x):
+            x = module.tensor(x, requires_grad=True)
+            value = function(module.as_tensor(np.asarray(labels)), x)
+            value.backward()
+            return value.detach().numpy(), x.grad.numpy()
+
+        return by_torch
+
+    def by_tape(labels, x):
+        x = module.constant(x)
+        with module.GradientTape() as tape:
+            tape.watch(x)
+            value = function(module.constant(labels), x)
+        return value.numpy(), module.convert_to_tensor(tape.gradient(value, x)).numpy()
+
+    return by_tape

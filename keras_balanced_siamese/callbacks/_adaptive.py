@@ -13,7 +13,7 @@ from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, open_validation, short
 from keras_balanced_siamese.evaluation import evaluate_pairs
-from keras_balanced_siamese.losses._weighted import WeightedPairLoss
+from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
 LOGGED_CLASSES = 50
@@ -95,7 +95,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def __init__(
         self,
-        target: WeightedPairLoss | EpochSequence | None = None,
+        target: WeightedLoss | EpochSequence | None = None,
         *,
         validation_data: Any = None,
         monitor: str | None = None,
@@ -141,6 +141,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         super().set_model(model)
         target = self.target or _weighted_loss_of(model)
         live = getattr(target, "live_weights", None)
+        if isinstance(target, WeightedLoss) and live is None:
+            raise ValueError(
+                "`target` has no class weights to adapt: make it with `class_weight`, with weights of 1 if need be, "
+                "`class_weight={0: 1.0, 1: 1.0, ...}`."
+            )
         if live is not None:
             if target not in losses_of(model):
                 raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
@@ -271,7 +276,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                     "pass a `BalancedPairSequence` as `target`, or monitor='val_class_loss' to use the validation data "
                     "of `fit`."
                 )
-            if self.target is not None and not isinstance(self.target, WeightedPairLoss):
+            if self.target is not None and not isinstance(self.target, WeightedLoss):
                 raise TypeError(
                     "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, "
                     f"or None. Received: target={self.target!r}"
@@ -296,14 +301,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         return pairs
 
 
-def _weighted_loss_of(model: keras.Model) -> WeightedPairLoss:
+def _weighted_loss_of(model: keras.Model) -> WeightedLoss:
     losses = losses_of(model)
-    weighted = [loss for loss in losses if isinstance(loss, WeightedPairLoss)]
+    weighted = [loss for loss in losses if getattr(loss, "live_weights", None) is not None]
     if len(weighted) != 1:
         raise ValueError(
             "`AdaptiveClassWeight` without `target` needs a model compiled with exactly one loss that has class "
-            "weights: `model.compile(loss=WeightedContrastiveLoss())` or `WeightedBinaryCrossentropy()`; or name a "
-            f"loss or a `BalancedPairSequence` as `target`. Received: a model with loss={losses}"
+            "weights: `model.compile(loss=WeightedContrastiveLoss())`, or a loss on class labels that was made with "
+            "`class_weight`, such as `WeightedTripletLoss(class_weight={0: 1.0, 1: 1.0})`; or name a loss or a "
+            f"`BalancedPairSequence` as `target`. Received: a model with loss={losses}"
         )
     return weighted[0]
 

@@ -1,73 +1,30 @@
-"""What every loss with live class weights shares: checking, applying, recording and saving them."""
+"""What every loss per pair shares: its labels, the weights of the two labels, and the alignment of shapes."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from keras_balanced_siamese._backend import Loss, ops, to_numpy
-from keras_balanced_siamese._labels import align_weights
-from keras_balanced_siamese._live_weights import LiveClassWeights
+from keras_balanced_siamese._backend import ops
 from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._live import WeightedLoss
 
 
-class WeightedPairLoss(Loss):
+class WeightedPairLoss(WeightedLoss):
     """Abstract: a loss per pair whose label is 0 or 1, times the weight of that label."""
 
     def __init__(self, class_weight: ClassWeights | None, similar_label: int, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(class_weight, [0, 1], **kwargs)
         if similar_label not in (0, 1):
             raise ValueError(f"`similar_label` must be 1 or 0. Received: similar_label={similar_label!r}")
         self.similar_label = int(similar_label)
-        weights = np.ones(2) if class_weight is None else align_weights(class_weight, [0, 1])
-        self.live_weights = LiveClassWeights([0, 1], weights)
-
-    @property
-    def class_weight(self) -> Mapping[int, float]:
-        """The weights of the pair labels 0 and 1 as they are now; assign a mapping to change them.
-
-        An assignment reaches the very next step of a running `fit` when an `AdaptiveClassWeight` callback watches this
-        loss, on every backend. Without it, a backend may go on with the weights that the step was compiled with: there
-        an assignment warns, and `model.compile` takes it up.
-        """
-        weights = to_numpy(self.live_weights.class_weight).tolist()
-        return MappingProxyType({0: weights[0], 1: weights[1]})
-
-    @class_weight.setter
-    def class_weight(self, class_weight: ClassWeights) -> None:
-        self.live_weights.set_weights_of_classes(align_weights(class_weight, [0, 1]))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "class_weight": dict(self.class_weight),
-            "similar_label": self.similar_label,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        # JSON has turned the labels into strings
-        given = config.get("class_weight")
-        if given is not None:
-            config = {**config, "class_weight": {int(label): weight for label, weight in given.items()}}
-        return cls(**config)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Put the weights into the file, so that a resumed training goes on with them."""
-        store["class_weight"] = to_numpy(self.live_weights.class_weight)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Take the weights from the file, if it has any."""
-        names = store.keys()  # Keras hands out stores that are no mappings
-        if "class_weight" in names:
-            self.live_weights.set_weights_of_classes(np.asarray(store["class_weight"]))
+        return {**super().get_config(), "similar_label": self.similar_label}
 
     def _similar(self, labels: Tensor) -> Tensor:
         return labels if self.similar_label == 1 else 1.0 - labels
 
     def _weigh(self, labels: Tensor, losses: Tensor) -> Tensor:
         """The losses times the weights of their labels; a soft label mixes the two weights."""
+        assert self.live_weights is not None
         membership = ops.stack([1.0 - labels, labels], axis=-1)  # (..., 2)
         weights = ops.cast(ops.convert_to_tensor(self.live_weights.class_weight), losses.dtype)
         self.live_weights.update_state(

@@ -1,0 +1,105 @@
+"""What every loss on a batch of embeddings shares: labels, class weights, who counts, and one value an anchor."""
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from keras_balanced_siamese._backend import ops
+from keras_balanced_siamese._pairwise import Pairs, pairs_of
+from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._live import WeightedLoss
+
+EXACT = 2.0**24  # from here on float32 does not tell whole numbers apart
+
+
+class Term(NamedTuple):
+    """A sum over the pairs (or triplets) of each anchor, `(B,)` each."""
+
+    plain: Tensor
+    weighted: Tensor
+    count: Tensor  # how many were added; 0 for what is no anchor
+
+
+class WeightedBatchLoss(WeightedLoss):
+    """Abstract: a loss on embeddings `(B, dim)` and class labels `(B,)`, which pairs inside the batch.
+
+    A subclass gives terms. Each is divided by the count of the whole batch, so that the mean over the batch is the sum
+    of the terms' means over what they counted.
+    """
+
+    def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):
+        super().__init__(class_weight, None if class_weight is None else _whole_numbers(class_weight), **kwargs)
+        if "16" in str(self.dtype):
+            raise ValueError(
+                "Class labels are cast to the `dtype` of the loss, and half precision cannot hold them: leave it out; "
+                f"a mixed precision policy does not touch it. Received: dtype={self.dtype!r}"
+            )
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        labels, x = _one_label_each(y_true, y_pred)  # (B,), (B, dim)
+        pairs = pairs_of(labels)
+        weight = None if self.live_weights is None else self.live_weights.weights_of(labels)
+        terms = self._terms(x, pairs, weight)
+        size = ops.cast(ops.shape(labels)[0], x.dtype)
+        losses = sum(term.weighted * (size / _at_least_one(ops.sum(term.count))) for term in terms)
+        if self.live_weights is not None:
+            own = sum(term.plain / _at_least_one(term.count) for term in terms)
+            self.live_weights.update_state_of(labels, ops.stop_gradient(own), pairs.anchor)
+        return losses + _nan_where_broken(labels, x)
+
+    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+        raise NotImplementedError
+
+
+def sums(losses: Tensor, mask: Tensor, weight: Tensor | None) -> Term:
+    """The term of the losses `(B, B)` of the pairs in `mask`, each weighted by both members."""
+    losses = ops.where(mask, losses, ops.zeros_like(losses))
+    plain = ops.sum(losses, axis=1)
+    weighted = plain if weight is None else weight * ops.sum(losses * weight[None, :], axis=1)
+    return Term(plain, weighted, ops.sum(ops.cast(mask, losses.dtype), axis=1))
+
+
+def log_ratio(weight: Tensor) -> Tensor:
+    """log of w_b / w_a for each anchor a and item b, `(B, B)`; very low where a weight is 0."""
+    logarithm = ops.log(ops.maximum(weight, 1e-30))
+    return logarithm[None, :] - logarithm[:, None]
+
+
+def _whole_numbers(class_weight: Any) -> list[int]:
+    """The classes of a mapping, sorted."""
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"`class_weight` must be a mapping of class to weight. Received: class_weight={class_weight!r}")
+    odd = [label for label in class_weight if isinstance(label, bool) or not isinstance(label, Integral)]
+    if odd or not class_weight or not all(abs(int(label)) < EXACT for label in class_weight):
+        raise ValueError(
+            "`class_weight` must have the whole numbers that `y_true` holds as its keys, below 2 ** 24: for a "
+            "`BalancedBatchSequence` the positions in its `classes`, {0: ..., 1: ...}. "
+            f"Received: {str(dict(class_weight))[:200]}"
+        )
+    return sorted(int(label) for label in class_weight)
+
+
+def _one_label_each(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels `(B,)` and embeddings `(B, dim)`, in float32 or wider."""
+    labels, x = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    given = tuple(labels.shape), tuple(x.shape)
+    one_each = len(given[0]) == 1 or (len(given[0]) == 2 and given[0][1] in (1, None))
+    if len(given[1]) != 2 or not one_each or (None not in (given[0][0], given[1][0]) and given[0][0] != given[1][0]):
+        raise ValueError(
+            "This loss needs embeddings `y_pred` of shape (batch, dim) and one class label for each, `y_true` of shape "
+            "(batch,) or (batch, 1). One-hot rows become labels by `y.argmax(axis=1)`. "
+            f"Received: y_true of shape {given[0]}, y_pred of shape {given[1]}"
+        )
+    dtype = "float64" if "float64" in str(x.dtype) else "float32"
+    return ops.reshape(ops.cast(labels, dtype), (-1,)), ops.cast(x, dtype)
+
+
+def _at_least_one(count: Tensor) -> Tensor:
+    return ops.maximum(count, ops.ones_like(count))
+
+
+def _nan_where_broken(labels: Tensor, x: Tensor) -> Tensor:
+    """0, or NaN if an embedding or a label is: it has to show even if its pairs do not count."""
+    broken = ops.isnan(ops.sum(x) + ops.sum(labels))
+    broken = ops.logical_or(broken, ops.any(ops.abs(labels) >= EXACT))
+    return ops.where(broken, float("nan"), 0.0)

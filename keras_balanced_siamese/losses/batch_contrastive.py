@@ -1,0 +1,94 @@
+"""Contrastive loss on all pairs of a batch, weighted by the classes of both members."""
+
+from typing import Any
+
+from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._checks import at_least, one_of, positive
+from keras_balanced_siamese._pairwise import DISTANCES, Pairs, distances
+from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, sums
+
+
+@register(package=PACKAGE)
+class WeightedBatchContrastiveLoss(WeightedBatchLoss):
+    """Contrastive loss on all pairs that a batch of embeddings can form, weighted by the classes of both members.
+
+    ```
+    loss = 1/2 * mean over positive pairs of w_a * w_b * max(d_ab - positive_margin, 0) ** 2
+         + 1/2 * mean over negative pairs of w_a * w_b * max(margin - d_ab, 0) ** 2
+    ```
+
+    One pass of the encoder over B items gives B (B - 1) / 2 pairs instead of B / 2. Positive and negative pairs are
+    averaged apart, each kind counting half: the few positive pairs of a batch are not lost among the negative ones, and
+    the loss has the scale of `WeightedContrastiveLoss` on as many pairs of each kind. An anchor counts if it has a
+    positive and a negative in the batch. Without such an anchor the loss is 0, with a zero gradient: a batch of one
+    class pulls nothing together.
+
+    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+
+    Args:
+        margin: Distance from which a negative pair costs nothing. Positive.
+        positive_margin: Distance up to which a positive pair costs nothing, from 0 to less than `margin`.
+        squared: If false, what is beyond a margin counts as it is, and not squared.
+        distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
+            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+
+    Call arguments:
+        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_pred`: embeddings `(B, dim)`.
+        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+
+    Raises:
+        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
+            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
+        TypeError: For weights that are no mapping of numbers.
+
+    Examples:
+        >>> loss = WeightedBatchContrastiveLoss(margin=1.0)
+        >>> embeddings = np.array([[0.0, 0.0], [0.0, 0.5], [0.3, 0.0], [2.0, 2.0]])
+        >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
+        1.8012
+
+    References:
+        Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        positive_margin: float = 0.0,
+        squared: bool = True,
+        distance: str = "euclidean",
+        class_weight: ClassWeights | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "weighted_batch_contrastive_loss",
+        dtype: Any = None,
+    ):
+        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        self.margin = positive("margin", margin)
+        self.positive_margin = at_least("positive_margin", positive_margin, 0.0)
+        if self.positive_margin >= self.margin:
+            raise ValueError(
+                f"`positive_margin` must be less than `margin`. Received: positive_margin={positive_margin!r}, "
+                f"margin={margin!r}"
+            )
+        self.squared = bool(squared)
+        self.distance = one_of("distance", distance, DISTANCES)
+
+    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+        d = distances(x, self.distance)
+        pull, push = ops.maximum(d - self.positive_margin, 0.0), ops.maximum(self.margin - d, 0.0)
+        if self.squared:
+            pull, push = ops.square(pull), ops.square(push)
+        return [sums(0.5 * pull, pairs.positive, weight), sums(0.5 * push, pairs.negative, weight)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "margin": self.margin,
+            "positive_margin": self.positive_margin,
+            "squared": self.squared,
+            "distance": self.distance,
+        }

@@ -1,0 +1,86 @@
+"""Supervised contrastive loss, weighted by classes."""
+
+from typing import Any
+
+from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._checks import positive
+from keras_balanced_siamese._pairwise import Pairs, similarities
+from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, log_ratio
+
+NOWHERE = -1e30  # a logit that counts as minus infinity, and whose differences are finite
+
+
+@register(package=PACKAGE)
+class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
+    """Supervised contrastive loss, weighted by the classes of the anchor and of those it is compared with.
+
+    ```
+    loss_a = w_a * mean over positives p of log(sum over b != a of w_b / w_a * exp(s_ab / temperature)) - s_ap / temperature
+    loss   = mean over anchors of loss_a
+    ```
+
+    `s` is the cosine, so the embeddings need no normalisation before. In the sum, an item counts by its weight against
+    that of the anchor: with weights from the class counts, as if each class had as many items as the anchor's. An
+    anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
+    gradient.
+
+    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+
+    Args:
+        temperature: Divides the cosines. Positive; the lower, the more the nearest negatives count.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
+            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+
+    Call arguments:
+        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_pred`: embeddings `(B, dim)`.
+        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+
+    Raises:
+        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
+            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
+        TypeError: For weights that are no mapping of numbers.
+
+    Examples:
+        >>> loss = WeightedSupervisedContrastiveLoss(temperature=0.5)
+        >>> embeddings = np.array([[0.0, 1.0], [0.2, 1.0], [1.0, 0.0], [2.0, 0.1]])
+        >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
+        0.2797
+
+    References:
+        Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the mean outside of the logarithm).
+        Zhu et al., "Balanced Contrastive Learning for Long-Tailed Visual Recognition", CVPR 2022 (classes weighted in
+        the sum).
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        class_weight: ClassWeights | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "weighted_supervised_contrastive_loss",
+        dtype: Any = None,
+    ):
+        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        self.temperature = positive("temperature", temperature)
+
+    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+        logits = similarities(x) / self.temperature
+        others = ops.logical_or(pairs.positive, pairs.negative)
+        positives = ops.cast(pairs.positive, x.dtype)
+        n_positive = ops.maximum(ops.sum(positives, axis=1), 1.0)
+        near = ops.sum(positives * logits, axis=1) / n_positive
+        plain = self._contrast(logits, others, near, pairs)
+        weighted = plain
+        if weight is not None:
+            weighted = weight * self._contrast(logits + log_ratio(weight), others, near, pairs)
+        return [Term(plain, weighted, ops.cast(pairs.anchor, x.dtype))]
+
+    def _contrast(self, logits: Tensor, others: Tensor, near: Tensor, pairs: Pairs) -> Tensor:
+        total = ops.logsumexp(ops.where(others, logits, NOWHERE), axis=1)
+        return ops.where(pairs.anchor, total - near, ops.zeros_like(near))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "temperature": self.temperature}

@@ -1,0 +1,135 @@
+"""Triplet loss with mining inside the batch, weighted by classes."""
+
+from typing import Any
+
+from keras_balanced_siamese._backend import PACKAGE, count_not_above, ops, register
+from keras_balanced_siamese._checks import one_of, positive
+from keras_balanced_siamese._pairwise import DISTANCES, Pairs, distances
+from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, sums
+
+MINING = ("semi-hard", "hard", "all")
+
+
+@register(package=PACKAGE)
+class WeightedTripletLoss(WeightedBatchLoss):
+    """Triplet loss on the triplets of a batch, weighted by the classes of anchor and positive.
+
+    ```
+    loss = mean over triplets (a, p, n) of w_a * w_p * max(d_ap - d_an + margin, 0)
+    ```
+
+    `mining` says which triplets:
+
+    - `"semi-hard"`: each positive pair (a, p) with the nearest negative that is farther than p, or, where none is, with
+      the farthest negative.
+    - `"hard"`: each anchor with its farthest positive and its nearest negative.
+    - `"all"`: each positive pair with each negative; the mean is over the triplets with a positive loss.
+
+    `margin="soft"` takes `log(1 + exp(d_ap - d_an))` instead of the hinge: it goes on pulling beyond any margin. An
+    anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
+    gradient.
+
+    Where tensorflow-addons gives a right value, `"semi-hard"` and `"hard"` equal its `TripletSemiHardLoss` and
+    `TripletHardLoss`. Theirs is NaN for a batch without positive pairs, counts anchors that have no positive as if
+    it were at distance 0, pulls a batch of one class together, and its soft margin overflows.
+
+    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+
+    Args:
+        margin: How much farther the negative has to be, positive, or `"soft"`.
+        mining: `"semi-hard"`, `"hard"` or `"all"`.
+        distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
+            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+
+    Call arguments:
+        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_pred`: embeddings `(B, dim)`.
+        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+
+    Raises:
+        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
+            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
+        TypeError: For weights that are no mapping of numbers.
+
+    Examples:
+        >>> loss = WeightedTripletLoss(margin=1.0, mining="hard")
+        >>> embeddings = np.array([[0.0, 0.0], [0.0, 0.5], [0.3, 0.0], [2.0, 2.0]])
+        >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
+        1.6857
+
+    References:
+        Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015 (semi-hard).
+        Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017 (hard, soft, all).
+    """
+
+    def __init__(
+        self,
+        margin: float | str = 1.0,
+        mining: str = "semi-hard",
+        distance: str = "euclidean",
+        class_weight: ClassWeights | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "weighted_triplet_loss",
+        dtype: Any = None,
+    ):
+        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        self.margin = margin if margin == "soft" else positive("margin", margin)
+        self.mining = one_of("mining", mining, MINING)
+        self.distance = one_of("distance", distance, DISTANCES)
+        if self.mining == "all" and self.margin == "soft":
+            raise ValueError(
+                "mining='all' adds up the triplets by sorting, which takes a hinge: pass a number as `margin`, or mining "
+                "'hard' or 'semi-hard'. Received: mining='all', margin='soft'"
+            )
+
+    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+        d = distances(x, self.distance)
+        if self.mining == "hard":
+            return [self._hard(d, pairs, weight)]
+        if self.mining == "semi-hard":
+            nearest = ops.take_along_axis(d, semi_hard(ops.stop_gradient(d), pairs.negative), axis=1)
+            return [sums(self._loss(d - nearest), pairs.positive, weight)]
+        losses, counts = self._all(d, pairs)
+        plain = sums(losses, pairs.positive, weight)
+        return [plain._replace(count=ops.sum(ops.where(pairs.positive, counts, ops.zeros_like(counts)), axis=1))]
+
+    def _loss(self, difference: Tensor) -> Tensor:
+        """The loss of triplets with the difference d_ap - d_an."""
+        return ops.softplus(difference) if self.margin == "soft" else ops.maximum(difference + self.margin, 0.0)
+
+    def _hard(self, d: Tensor, pairs: Pairs, weight: Tensor | None) -> Term:
+        fixed = ops.stop_gradient(d)
+        farthest = ops.argmax(ops.where(pairs.positive, fixed, -1.0), axis=1)[:, None]
+        nearest = ops.argmin(ops.where(pairs.negative, fixed, float("inf")), axis=1)[:, None]
+        difference = ops.take_along_axis(d, farthest, axis=1) - ops.take_along_axis(d, nearest, axis=1)
+        losses = self._loss(difference[:, 0])
+        plain = ops.where(pairs.anchor, losses, ops.zeros_like(losses))
+        weighted = plain if weight is None else weight * weight * plain
+        return Term(plain, weighted, ops.cast(pairs.anchor, d.dtype))
+
+    def _all(self, d: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Of each pair (a, p): the sum of its losses over all n, and how many are positive, `(B, B)` each."""
+        far = ops.where(pairs.negative, d, ops.zeros_like(d))
+        order = ops.argsort(ops.where(pairs.negative, ops.stop_gradient(d), float("inf")), axis=1)
+        rows = ops.take_along_axis(ops.where(pairs.negative, ops.stop_gradient(d), float("inf")), order, axis=1)
+        reach = d + self.margin
+        active = count_not_above(rows, ops.stop_gradient(reach))
+        before = ops.cumsum(ops.take_along_axis(far, order, axis=1), axis=1)  # (B, B): of the nearest 1, 2, ...
+        before = ops.concatenate([ops.zeros_like(before[:, :1]), before], axis=1)
+        counts = ops.cast(active, d.dtype)
+        return counts * reach - ops.take_along_axis(before, active, axis=1), counts
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "margin": self.margin, "mining": self.mining, "distance": self.distance}
+
+
+def semi_hard(d: Tensor, negative: Tensor) -> Tensor:
+    """The column `(B, B)` of the semi-hard negative of each pair (a, p), from the distances `(B, B)`."""
+    far = ops.where(negative, d, float("inf"))
+    order = ops.argsort(far, axis=1)
+    nearer = count_not_above(ops.take_along_axis(far, order, axis=1), d)  # negatives not farther than p
+    last = ops.sum(ops.cast(negative, nearer.dtype), axis=1, keepdims=True) - 1
+    return ops.take_along_axis(order, ops.maximum(ops.minimum(nearer, last), 0), axis=1)
