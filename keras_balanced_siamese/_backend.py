@@ -86,7 +86,6 @@ else:
         logical_or=tf.logical_or,
         logsumexp=tf.reduce_logsumexp,
         map=tf.map_fn,
-        matmul=tf.matmul,
         max=lambda x, axis=None, keepdims=False: tf.reduce_max(x, axis=axis, keepdims=keepdims),
         maximum=tf.maximum,
         mean=lambda x, axis=None, keepdims=False: tf.reduce_mean(x, axis=axis, keepdims=keepdims),

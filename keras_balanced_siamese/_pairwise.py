@@ -54,7 +54,7 @@ def squared_distances(x: Tensor) -> Tensor:
 def similarities(x: Tensor) -> Tensor:
     """Cosines `(B, B)` of all pairs of embeddings `(B, dim)`; those with a zero vector are 0."""
     directions = unit(x)
-    return ops.matmul(directions, ops.transpose(directions))
+    return directions @ ops.transpose(directions)
 
 
 def unit(x: Tensor) -> Tensor:
@@ -78,4 +78,4 @@ def _exact(x: Tensor) -> Tensor:
 
 def _expand(x: Tensor) -> Tensor:
     size = ops.sum(ops.square(x), axis=-1)
-    return size[:, None] + size[None, :] - 2.0 * ops.matmul(x, ops.transpose(x))
+    return size[:, None] + size[None, :] - 2.0 * (x @ ops.transpose(x))  # `ops.matmul` makes float32 of float64
