@@ -229,6 +229,8 @@ def main():
     arguments = parser.parse_args()
     budget = BUDGETS[arguments.data]
     if arguments.steps:
+        if arguments.steps % budget.epoch:
+            parser.error(f"--steps must be a multiple of {budget.epoch}. Received: {arguments.steps}")
         budget = budget._replace(steps=arguments.steps)
     arms = arguments.arms or [arm for arm in ARMS if arguments.data == "digits" or arm != "balanced, 30"]
     runs = {arm: [] for arm in arms}
