@@ -36,7 +36,7 @@ def compiled(loss=None, optimizer="sgd", **kwargs):
 
 
 def differentiate(function):
-    """`(labels, x) -> (value, gradient with respect to x)` of a function that gives one number, by the backend itself."""
+    """`(labels, x) -> (value, gradient in x)` of a function that gives one number, by the backend itself."""
     backend = keras.backend.backend()
     module = importlib.import_module(backend)
     if backend == "jax":

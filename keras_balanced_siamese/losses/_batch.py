@@ -60,7 +60,7 @@ def sums(losses: Tensor, mask: Tensor, weight: Tensor | None) -> Term:
 
 
 def log_ratio(weight: Tensor) -> Tensor:
-    """log of w_b / w_a for each anchor a and item b, `(B, B)`; very low where a weight is 0."""
+    """Logarithm of w_b / w_a for each anchor a and item b, `(B, B)`; very low where a weight is 0."""
     logarithm = ops.log(ops.maximum(weight, 1e-30))
     return logarithm[None, :] - logarithm[:, None]
 

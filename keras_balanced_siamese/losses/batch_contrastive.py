@@ -31,8 +31,8 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         positive_margin: Distance up to which a positive pair costs nothing, from 0 to less than `margin`.
         squared: If false, what is beyond a margin counts as it is, and not squared.
         distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
-            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
+            are live: see the property of the same name, and `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
 
     Call arguments:

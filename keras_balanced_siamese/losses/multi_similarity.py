@@ -35,8 +35,8 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         beta: How much the most similar negatives dominate. Positive.
         base: The cosine from which negatives, and up to which positives, cost much.
         epsilon: The tolerance of the mining, 0 or more; `None` for no mining.
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
-            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
+            are live: see the property of the same name, and `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
 
     Call arguments:

@@ -29,8 +29,8 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
 
     Args:
         temperature: Divides the cosines. Positive; the lower, the more the nearest negatives count.
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
-            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
+            are live: see the property of the same name, and `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
 
     Call arguments:

@@ -40,8 +40,8 @@ class WeightedTripletLoss(WeightedBatchLoss):
         margin: How much farther the negative has to be, positive, or `"soft"`.
         mining: `"semi-hard"`, `"hard"` or `"all"`.
         distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers that `y_true` holds, or `None`.
-            They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
+            are live: see the property of the same name, and `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
 
     Call arguments:
@@ -81,8 +81,8 @@ class WeightedTripletLoss(WeightedBatchLoss):
         self.distance = one_of("distance", distance, DISTANCES)
         if self.mining == "all" and self.margin == "soft":
             raise ValueError(
-                "mining='all' adds up the triplets by sorting, which takes a hinge: pass a number as `margin`, or mining "
-                "'hard' or 'semi-hard'. Received: mining='all', margin='soft'"
+                "mining='all' adds up the triplets by sorting, which takes a hinge: pass a number as `margin`, or "
+                "mining='hard' or 'semi-hard'. Received: mining='all', margin='soft'"
             )
 
     def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
