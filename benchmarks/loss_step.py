@@ -7,7 +7,7 @@ of its own. `--json FILE` writes the figures too.
 
 - "by hand" is the formula without weights, checks or care: no guard against NaN, the expansion for distances, no anchor
   left out. Ours has class weights, and its digits are those of a difference.
-- The rivals are used if they are installed: pytorch-metric-learning with PyTorch, tensorflow-addons with its TensorFlow.
+- The rivals are used if they are installed: pytorch-metric-learning with PyTorch, tensorflow-addons with TensorFlow.
   Those that enumerate triplets are left out where the batch has too many of them for 20 GB.
 
 The batches hold 32 classes, embeddings have 128 dimensions.

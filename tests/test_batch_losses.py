@@ -93,7 +93,7 @@ def slow_supervised(labels, x, w, temperature=0.1):
         if not positives:
             continue
         s = {b: (1 - distance("cosine", x[a], x[b])) / temperature for b in positives + negatives}
-        total = math.log(sum(w[b] / w[a] * math.exp(s[b]) for b in s))
+        total = math.log(sum(math.exp(s[b]) for b in s))
         found.append(w[a] * np.mean([total - s[p] for p in positives]))
     return float(np.mean(found)) if found else 0.0
 
@@ -110,7 +110,7 @@ def slow_multi_similarity(labels, x, w, epsilon=0.1, alpha=2.0, beta=50.0, base=
             positives = [p for p in positives if s[p] < hardest + epsilon]
             negatives = [n for n in negatives if s[n] > easiest - epsilon]
         pull = math.log(1 + sum(math.exp(-alpha * (s[p] - base)) for p in positives)) / alpha
-        push = math.log(1 + sum(w[n] / w[a] * math.exp(beta * (s[n] - base)) for n in negatives)) / beta
+        push = math.log(1 + sum(math.exp(beta * (s[n] - base)) for n in negatives)) / beta
         found.append(w[a] * (pull + push))
     return float(np.mean(found)) if found else 0.0
 
@@ -233,7 +233,7 @@ def test_laws(kind):
     np.testing.assert_allclose(turned, plain, rtol=1e-3, atol=1e-5)  # nor does the direction
     ones = to_numpy(KINDS[kind](reduction=None, class_weight=dict.fromkeys(range(4), 1.0))(labels, x))
     np.testing.assert_allclose(ones, plain, rtol=1e-5, atol=1e-6)
-    power = 1 if kind.startswith(("supervised", "multi")) else 2  # these weigh pairs by both members
+    power = 1 if kind.startswith(("supervised", "multi")) else 2  # those have the weight of the anchor alone
     twice = to_numpy(KINDS[kind](reduction=None, class_weight=dict.fromkeys(range(4), 3.0))(labels, x))
     np.testing.assert_allclose(twice, plain * 3**power, rtol=1e-4, atol=1e-5)
     renamed = to_numpy(KINDS[kind](reduction=None)(np.array([70, -3, 12, 5])[labels], x))

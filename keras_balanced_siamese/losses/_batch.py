@@ -59,12 +59,6 @@ def sums(losses: Tensor, mask: Tensor, weight: Tensor | None) -> Term:
     return Term(plain, weighted, ops.sum(ops.cast(mask, losses.dtype), axis=1))
 
 
-def log_ratio(weight: Tensor) -> Tensor:
-    """Logarithm of w_b / w_a for each anchor a and item b, `(B, B)`; very low where a weight is 0."""
-    logarithm = ops.log(ops.maximum(weight, 1e-30))
-    return logarithm[None, :] - logarithm[:, None]
-
-
 def _whole_numbers(class_weight: Any) -> list[int]:
     """The classes of a mapping, sorted."""
     if not isinstance(class_weight, Mapping):

@@ -6,27 +6,26 @@ from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import at_least, finite, positive
 from keras_balanced_siamese._pairwise import Pairs, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, log_ratio
+from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss
 
 NOWHERE = -1e30  # a logit that counts as minus infinity, and whose differences are finite
 
 
 @register(package=PACKAGE)
 class WeightedMultiSimilarityLoss(WeightedBatchLoss):
-    """Multi-similarity loss, weighted by the classes of the anchor and of its negatives.
+    """Multi-similarity loss, weighted by the class of the anchor.
 
     ```
     loss_a = w_a * (log(1 + sum over positives p of exp(-alpha * (s_ap - base))) / alpha
-                    + log(1 + sum over negatives n of w_n / w_a * exp(beta * (s_an - base))) / beta)
+                    + log(1 + sum over negatives n of exp(beta * (s_an - base))) / beta)
     loss   = mean over anchors of loss_a
     ```
 
-    `s` is the cosine, so the embeddings need no normalisation before. A negative counts by its weight against
-    that of the anchor: with weights from the class counts, as if each class had as many items as the anchor's. With
-    `epsilon`, only pairs that are hard count: positives with a cosine below that of the most
-    similar negative plus `epsilon`, and negatives with one above that of the least similar positive minus `epsilon`. An
-    anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
-    gradient.
+    `s` is the cosine, so the embeddings need no normalisation before. Each member of a pair is the anchor once, so both
+    of their weights act on it. With `epsilon`, only pairs that are hard count: positives with a cosine below that of the
+    most similar negative plus `epsilon`, and negatives with one above that of the least similar positive minus
+    `epsilon`. An anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0,
+    with a zero gradient.
 
     A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
 
@@ -53,7 +52,7 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         >>> loss = WeightedMultiSimilarityLoss(epsilon=None)
         >>> embeddings = np.array([[0.0, 1.0], [0.2, 1.0], [1.0, 0.0], [2.0, 0.1]])
         >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
-        0.1601
+        0.1594
 
     References:
         Wang et al., "Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning", CVPR 2019.
@@ -86,13 +85,8 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
             positive = ops.logical_and(positive, fixed < nearest + self.epsilon)
             negative = ops.logical_and(negative, fixed > farthest - self.epsilon)
         pull = _log_one_plus(self.alpha * (self.base - s), positive) / self.alpha
-        logits = self.beta * (s - self.base)
-        plain = pull + _log_one_plus(logits, negative) / self.beta
-        weighted = plain
-        if weight is not None:
-            logits = logits + log_ratio(weight)
-            weighted = weight * (pull + _log_one_plus(logits, negative) / self.beta)
-        return [Term(plain, weighted, ops.cast(pairs.anchor, x.dtype))]
+        plain = pull + _log_one_plus(self.beta * (s - self.base), negative) / self.beta
+        return [Term(plain, plain if weight is None else weight * plain, ops.cast(pairs.anchor, x.dtype))]
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -6,23 +6,23 @@ from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import positive
 from keras_balanced_siamese._pairwise import Pairs, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, log_ratio
+from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss
 
 NOWHERE = -1e30  # a logit that counts as minus infinity, and whose differences are finite
 
 
 @register(package=PACKAGE)
 class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
-    """Supervised contrastive loss, weighted by the classes of the anchor and of those it is compared with.
+    """Supervised contrastive loss, weighted by the class of the anchor.
 
     ```
-    loss_a = w_a * mean over positives p of log(sum over b != a of w_b / w_a * exp(s_ab / temperature)) - s_ap / temperature
+    loss_a = w_a * mean over positives p of (log(sum over b != a of exp(s_ab / temperature)) - s_ap / temperature)
     loss   = mean over anchors of loss_a
     ```
 
-    `s` is the cosine, so the embeddings need no normalisation before. In the sum, an item counts by its weight against
-    that of the anchor: with weights from the class counts, as if each class had as many items as the anchor's. An
-    anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
+    `s` is the cosine, so the embeddings need no normalisation before. Each member of a pair is the anchor once, so both
+    of their weights act on it. Weights inside the sum as well, as if each class had as many items there, gained nothing
+    where it was measured. An anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
     gradient.
 
     A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
@@ -47,12 +47,10 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
         >>> loss = WeightedSupervisedContrastiveLoss(temperature=0.5)
         >>> embeddings = np.array([[0.0, 1.0], [0.2, 1.0], [1.0, 0.0], [2.0, 0.1]])
         >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
-        0.2797
+        0.3071
 
     References:
         Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the mean outside of the logarithm).
-        Zhu et al., "Balanced Contrastive Learning for Long-Tailed Visual Recognition", CVPR 2022 (classes weighted in
-        the sum).
     """
 
     def __init__(
@@ -72,15 +70,9 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
         positives = ops.cast(pairs.positive, x.dtype)
         n_positive = ops.maximum(ops.sum(positives, axis=1), 1.0)
         near = ops.sum(positives * logits, axis=1) / n_positive
-        plain = self._contrast(logits, others, near, pairs)
-        weighted = plain
-        if weight is not None:
-            weighted = weight * self._contrast(logits + log_ratio(weight), others, near, pairs)
-        return [Term(plain, weighted, ops.cast(pairs.anchor, x.dtype))]
-
-    def _contrast(self, logits: Tensor, others: Tensor, near: Tensor, pairs: Pairs) -> Tensor:
         total = ops.logsumexp(ops.where(others, logits, NOWHERE), axis=1)
-        return ops.where(pairs.anchor, total - near, ops.zeros_like(near))
+        plain = ops.where(pairs.anchor, total - near, ops.zeros_like(near))
+        return [Term(plain, plain if weight is None else weight * plain, ops.cast(pairs.anchor, x.dtype))]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature}

@@ -58,7 +58,7 @@ class WeightedTripletLoss(WeightedBatchLoss):
         >>> loss = WeightedTripletLoss(margin=1.0, mining="hard")
         >>> embeddings = np.array([[0.0, 0.0], [0.0, 0.5], [0.3, 0.0], [2.0, 2.0]])
         >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
-        1.6857
+        1.6417
 
     References:
         Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015 (semi-hard).
