@@ -12,10 +12,13 @@ from keras_balanced_siamese.evaluation import PairReport as PairReport
 from keras_balanced_siamese.evaluation import evaluate_embeddings as evaluate_embeddings
 from keras_balanced_siamese.evaluation import evaluate_pairs as evaluate_pairs
 from keras_balanced_siamese.gallery import Gallery as Gallery
+from keras_balanced_siamese.layers import CosineDistance as CosineDistance
 from keras_balanced_siamese.layers import DistanceToProbability as DistanceToProbability
 from keras_balanced_siamese.layers import EuclideanDistance as EuclideanDistance
+from keras_balanced_siamese.layers import ManhattanDistance as ManhattanDistance
 from keras_balanced_siamese.losses import WeightedBinaryCrossentropy as WeightedBinaryCrossentropy
 from keras_balanced_siamese.losses import WeightedContrastiveLoss as WeightedContrastiveLoss
+from keras_balanced_siamese.losses import WeightedCosineLoss as WeightedCosineLoss
 from keras_balanced_siamese.metrics import BalancedPairAccuracy as BalancedPairAccuracy
 from keras_balanced_siamese.metrics import EqualErrorRate as EqualErrorRate
 from keras_balanced_siamese.metrics import FalseAcceptRate as FalseAcceptRate
