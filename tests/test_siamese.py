@@ -88,9 +88,9 @@ def test_bad_encoders(one_pass):
     with pytest.raises(ValueError, match=r"GlobalAveragePooling2D.*\(None, 4, 4, 2\)"):
         kbs.siamese_model(image, one_pass=one_pass)
     inputs = keras.Input((3,))
+    two = keras.Model(inputs, [keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)])
     with pytest.raises(ValueError, match="one embedding per item"):
-        outputs = [keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)]
-        kbs.siamese_model(keras.Model(inputs, outputs), one_pass=one_pass)
+        kbs.siamese_model(two, one_pass=one_pass)
 
 
 def two_and_one(encoder):
