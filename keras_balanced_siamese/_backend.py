@@ -73,6 +73,7 @@ else:
         segment_sum=tf.math.unsorted_segment_sum,
         shape=tf.shape,
         sigmoid=tf.sigmoid,
+        sign=tf.sign,
         sqrt=tf.sqrt,
         square=tf.square,
         squeeze=tf.squeeze,

@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
+from test_metrics import BACKEND, REPLICAS
 from toy import WAYS_TO_COMPILE, clusters, linear_encoder
 
 import keras_balanced_siamese as kbs
@@ -190,3 +194,30 @@ def test_one_pass_models_are_saved_and_mined(encoder, ending, tmp_path):
     opened = keras.models.load_model(path, custom_objects=kbs.custom_objects())
     (sides, *_) = pairs[0]
     np.testing.assert_allclose(opened.predict(sides, verbose=0), model.predict(sides, verbose=0), rtol=1e-6)
+
+
+def learned_in_one_pass():
+    """The weights after some steps, each pair with its own label, so that a lost order would be seen."""
+    encoder = linear_encoder()
+    model = kbs.siamese_model(encoder, one_pass=True)
+    model.compile(keras.optimizers.SGD(0.1), kbs.WeightedContrastiveLoss(), jit_compile=False)
+    left, right = np.random.default_rng(0).normal(size=(2, 32, 4)).astype("float32")
+    model.fit((left, right), np.arange(32)[:, None] % 2, batch_size=8, shuffle=False, verbose=0)
+    return encoder.get_weights()[0]
+
+
+@pytest.mark.skipif(BACKEND not in REPLICAS, reason="one device only")
+def test_one_pass_on_two_replicas():
+    code = f"""if True:
+        import os, sys
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+        os.environ["NPROC"] = "16"  # threads of XLA: with one for each core, devices can wait for each other for ever
+        sys.path[:0] = {sys.path!r}
+        exec({REPLICAS[BACKEND]!r})
+        from test_siamese import learned_in_one_pass
+        with scope():
+            print("FOUND", learned_in_one_pass().tolist())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    np.testing.assert_allclose(eval(done.stdout.split("FOUND")[1]), learned_in_one_pass(), rtol=1e-5, atol=1e-6)

@@ -7,7 +7,9 @@ from keras_balanced_siamese.layers._pair_distance import PairDistance
 
 def manhattan_distance(left: Tensor, right: Tensor) -> Tensor:
     """Sum of the absolute differences along the last axis, which is kept."""
-    return ops.sum(ops.abs(left - right), axis=-1, keepdims=True)  # (..., 1)
+    difference = left - right
+    # not `abs`, whose gradient at 0 is 1 on some backends
+    return ops.sum(difference * ops.stop_gradient(ops.sign(difference)), axis=-1, keepdims=True)  # (..., 1)
 
 
 @register(package=PACKAGE)
