@@ -3,11 +3,13 @@
 from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, misnamed_optimizers
-from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
+from keras_balanced_siamese.layers import CosineDistance, DistanceToProbability, EuclideanDistance, ManhattanDistance
+from keras_balanced_siamese.layers.sides import SplitSides, StackSides
 from keras_balanced_siamese.losses import (
     WeightedBatchContrastiveLoss,
     WeightedBinaryCrossentropy,
     WeightedContrastiveLoss,
+    WeightedCosineLoss,
     WeightedMultiSimilarityLoss,
     WeightedSupervisedContrastiveLoss,
     WeightedTripletLoss,
@@ -25,8 +27,13 @@ from keras_balanced_siamese.metrics import (
 
 SAVED = (
     EuclideanDistance,
+    CosineDistance,
+    ManhattanDistance,
+    StackSides,
+    SplitSides,
     DistanceToProbability,
     WeightedContrastiveLoss,
+    WeightedCosineLoss,
     WeightedBinaryCrossentropy,
     WeightedBatchContrastiveLoss,
     WeightedTripletLoss,

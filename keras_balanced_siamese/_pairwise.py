@@ -2,10 +2,13 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from keras_balanced_siamese._backend import has_float64, ops
 from keras_balanced_siamese._typing import Tensor
 
 DISTANCES = ("euclidean", "squared", "cosine")
+SMALLEST = float(np.finfo(np.float32).tiny)  # 1 over anything smaller may be infinite
 
 
 class Pairs(NamedTuple):
@@ -30,8 +33,9 @@ def pairs_of(labels: Tensor) -> Pairs:
 def distances(x: Tensor, kind: str) -> Tensor:
     """Distances `(B, B)` of all pairs of embeddings `(B, dim)`: Euclidean, their squares, or 1 - cosine."""
     if kind == "cosine":  # 1 - cos loses its digits where the cosine is near 1
-        undefined = ops.cast(ops.equal(ops.max(ops.abs(x), axis=-1), 0.0), x.dtype)  # a zero vector: cosine 0
-        return 0.5 * (squared_distances(unit(x)) + undefined[:, None] + undefined[None, :])
+        directions, zero = unit(x)
+        undefined = ops.cast(zero, x.dtype)  # (B, 1): a zero vector has the cosine 0 with all
+        return 0.5 * (squared_distances(directions) + undefined + ops.transpose(undefined))
     squared = squared_distances(x)
     if kind == "squared":
         return squared
@@ -53,17 +57,19 @@ def squared_distances(x: Tensor) -> Tensor:
 
 def similarities(x: Tensor) -> Tensor:
     """Cosines `(B, B)` of all pairs of embeddings `(B, dim)`; those with a zero vector are 0."""
-    directions = unit(x)
+    directions, _ = unit(x)
     return directions @ ops.transpose(directions)
 
 
-def unit(x: Tensor) -> Tensor:
-    """Embeddings `(B, dim)` of length 1; a zero vector stays one, with a zero gradient."""
-    largest = ops.max(ops.abs(x), axis=-1, keepdims=True)  # no square may overflow, or vanish
-    zero = ops.equal(largest, 0.0)
-    scaled = x / ops.stop_gradient(ops.where(zero, ops.ones_like(largest), largest))
-    squared = ops.sum(ops.square(scaled), axis=-1, keepdims=True)
-    return ops.where(zero, ops.zeros_like(x), scaled / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared)))
+def unit(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors of length 1 along the last axis, `(..., dim)`, and which were zero, `(..., 1)`, and still are."""
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))  # (..., 1)
+    zero = ops.less(largest, SMALLEST)  # false for NaN
+    x = x / ops.where(zero, ops.ones_like(largest), largest)  # no square overflows or vanishes then
+    squared = ops.sum(ops.square(x), axis=-1, keepdims=True)  # (..., 1)
+    # `where` twice: the gradient of the branch that is not taken must be finite too
+    directions = x / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared))
+    return ops.where(zero, ops.zeros_like(x), directions), zero
 
 
 def _exact(x: Tensor) -> Tensor:

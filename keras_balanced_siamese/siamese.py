@@ -7,6 +7,7 @@ import keras
 
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
+from keras_balanced_siamese.layers.sides import SplitSides, StackSides
 
 
 def siamese_model(
@@ -14,6 +15,7 @@ def siamese_model(
     distance: Callable[[list[Tensor]], Tensor] | None = None,
     *,
     probability: bool | keras.layers.Layer = False,
+    one_pass: bool = False,
     name: str = "siamese",
 ) -> keras.Model:
     """Join two items, one shared encoder and a distance into one functional model.
@@ -26,6 +28,9 @@ def siamese_model(
             items are of one class: the output for `WeightedBinaryCrossentropy`. If false it is the distance, for
             `WeightedContrastiveLoss`. Or the layer that turns distances into probabilities, such as `calibrate` returns
             for a trained encoder.
+        one_pass: If true, the encoder is called once, on both sides as one batch of twice the size. If false, it is
+            called on one side after the other. Only an encoder that looks at its whole batch learns differently: batch
+            normalization then takes its statistics from both sides together, and updates them once a step.
         name: Name of the model.
 
     Returns:
@@ -58,20 +63,37 @@ def siamese_model(
     if isinstance(template, (list, tuple)) and len(template) == 1:
         template = template[0]
     left, right = _like(template, "left"), _like(template, "right")
-    embeddings = [encoder(left), encoder(right)]
-    shapes = [getattr(one, "shape", None) for one in embeddings]
-    if shapes[0] is None or len(shapes[0]) != 2:
-        received = type(embeddings[0]).__name__ if shapes[0] is None else f"shape {tuple(shapes[0])}"
-        raise ValueError(
-            "The encoder must return one embedding per item, shape (batch, dim): end it with "
-            f"`GlobalAveragePooling2D()` or `Flatten()` and `Dense(dim)`. Received: an output of {received}"
-        )
+    if one_pass:
+        embeddings = SplitSides(name="split_sides")(_encode(encoder, _stack(left, right, "stack_sides")))
+    else:
+        embeddings = [_encode(encoder, left), _encode(encoder, right)]
     output = (distance or EuclideanDistance(name="distance"))(embeddings)
     if isinstance(probability, keras.layers.Layer):
         output = probability(output)
     elif probability:
         output = DistanceToProbability(name="probability")(output)
     return keras.Model((left, right), output, name=name)
+
+
+def _encode(encoder: keras.Model, item: Any) -> Tensor:
+    embedding = encoder(item)
+    shape = getattr(embedding, "shape", None)
+    if shape is None or len(shape) != 2:
+        received = type(embedding).__name__ if shape is None else f"shape {tuple(shape)}"
+        raise ValueError(
+            "The encoder must return one embedding per item, shape (batch, dim): end it with "
+            f"`GlobalAveragePooling2D()` or `Flatten()` and `Dense(dim)`. Received: an output of {received}"
+        )
+    return embedding
+
+
+def _stack(left: Any, right: Any, name: str) -> Any:
+    """Inputs that hold both sides, in the structure of one of them."""
+    if isinstance(left, dict):
+        return {key: _stack(one, right[key], f"{name}_{key}") for key, one in left.items()}
+    if isinstance(left, tuple):
+        return tuple(_stack(*both, f"{name}_{k}") for k, both in enumerate(zip(left, right, strict=True)))
+    return StackSides(name=name)([left, right])
 
 
 def _like(template: Any, name: str) -> Any:

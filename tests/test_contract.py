@@ -12,14 +12,21 @@ import pytest
 from toy import clusters, linear_encoder
 
 import keras_balanced_siamese as kbs
+from keras_balanced_siamese.layers.sides import SplitSides, StackSides
 
 PUBLIC = {name: value for name, value in vars(kbs).items() if callable(value) and not name.startswith("_")}
+WEIGHTS, LOSS = {0: 0.25, 1: 4.0}, {"reduction": "sum", "name": "mine", "dtype": "float16"}
 SAVED = [
     kbs.EuclideanDistance(name="mine", dtype="float16"),
+    kbs.CosineDistance(name="mine", dtype="float16"),
+    kbs.ManhattanDistance(name="mine", dtype="float16"),
+    StackSides(name="mine", dtype="float16"),
+    SplitSides(name="mine", dtype="float16"),
     kbs.DistanceToProbability(slope=2.0, threshold=0.25, trainable=False, name="mine"),
     kbs.DistanceToProbability(2.0, -0.25, {"operating_point": {"cost": [1.0, 2.0]}, "prior": 0.1}, name="mine"),
-    kbs.WeightedContrastiveLoss(0.5, {0: 0.25, 1: 4.0}, 0, reduction="sum", name="mine", dtype="float16"),
-    kbs.WeightedBinaryCrossentropy({0: 0.25, 1: 4.0}, True, 0.25, 0, reduction="sum", name="mine", dtype="float16"),
+    kbs.WeightedContrastiveLoss(0.5, WEIGHTS, 0, positive_margin=0.25, squared=False, **LOSS),
+    kbs.WeightedCosineLoss(-0.5, WEIGHTS, 0, **LOSS),
+    kbs.WeightedBinaryCrossentropy(WEIGHTS, True, 0.25, 0, focal_gamma=0.5, **LOSS),
     kbs.EqualErrorRate(higher_is_similar=True, similar_label=0, classes=["a", "b"], resolution=64, name="mine"),
     kbs.VerificationAUC(higher_is_similar=True, similar_label=0, classes=[2, 5], resolution=64, name="mine"),
     kbs.VerificationPRAUC(higher_is_similar=True, similar_label=0, classes=["a", "b"], resolution=64, name="mine"),
@@ -117,6 +124,7 @@ def test_public_names_are_those_of_the_documentation():
         "BalancedBatchSequence",
         "BalancedPairAccuracy",
         "BalancedPairSequence",
+        "CosineDistance",
         "DistanceToProbability",
         "EqualErrorRate",
         "EuclideanDistance",
@@ -124,6 +132,7 @@ def test_public_names_are_those_of_the_documentation():
         "FalseRejectRate",
         "Gallery",
         "HardPairMining",
+        "ManhattanDistance",
         "MatthewsCorrelation",
         "PairReport",
         "TrueAcceptRate",
@@ -132,6 +141,7 @@ def test_public_names_are_those_of_the_documentation():
         "VerificationReport",
         "WeightedBinaryCrossentropy",
         "WeightedContrastiveLoss",
+        "WeightedCosineLoss",
         "calibrate",
         "class_weights",
         "custom_objects",

@@ -1,10 +1,12 @@
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy import gradient
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese._backend import to_numpy
@@ -14,16 +16,26 @@ DISTANCES = np.array([0.1, 0.3, 1.3, 0.7, 1.1, 0.5])
 SAMPLE_WEIGHT = np.array([1.2, 0.8, 0.5, 0.4, 1.5, 1.0])
 
 
-def slow_contrastive(label, d, margin, weights):
+def slow_contrastive(label, d, margin, weights, positive_margin=0.0, squared=True):
     """One pair, hard or soft label, the long way round."""
-    pull = d * d
-    push = (margin - d) ** 2 if d < margin else 0.0
+    pull = d - positive_margin if d > positive_margin else 0.0
+    push = margin - d if d < margin else 0.0
+    if squared:
+        pull, push = pull * pull, push * push
     return (label * weights[1] + (1 - label) * weights[0]) * (label * pull + (1 - label) * push)
 
 
-def slow_crossentropy(label, p, weights, smoothing=0.0):
+def slow_cosine(label, d, margin, weights):
+    cosine = 1 - d
+    push = cosine - margin if cosine > margin else 0.0
+    return (label * weights[1] + (1 - label) * weights[0]) * (label * (1 - cosine) + (1 - label) * push)
+
+
+def slow_crossentropy(label, p, weights, smoothing=0.0, gamma=0.0):
     target = label * (1 - smoothing) + smoothing / 2
-    return (label * weights[1] + (1 - label) * weights[0]) * -(target * math.log(p) + (1 - target) * math.log(1 - p))
+    sides = [(target, p), (1 - target, 1 - p)]
+    cost = sum(share * (1 - right) ** gamma * math.log(1 / right) for share, right in sides)
+    return (label * weights[1] + (1 - label) * weights[0]) * cost
 
 
 def per_item(loss, y_true, y_pred):
@@ -53,28 +65,153 @@ def test_contrastive_equals_tensorflow_addons_itself():
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 5)), min_size=1, max_size=12),
     st.floats(0.1, 3),
     st.tuples(st.floats(0, 10), st.floats(0.1, 10)),
+    st.floats(0, 0.9),
+    st.booleans(),
 )
-def test_contrastive_equals_the_slow_one(pairs, margin, weights):
+def test_contrastive_equals_the_slow_one(pairs, margin, weights, share, squared):
     labels, distances = np.array(pairs).T
-    loss = kbs.WeightedContrastiveLoss(margin, class_weight=dict(enumerate(weights)))
-    expected = [slow_contrastive(y, d, margin, weights) for y, d in pairs]
+    arguments = {"positive_margin": share * margin, "squared": squared}
+    loss = kbs.WeightedContrastiveLoss(margin, class_weight=dict(enumerate(weights)), **arguments)
+    expected = [slow_contrastive(y, d, margin, weights, **arguments) for y, d in pairs]
     np.testing.assert_allclose(per_item(loss, labels, distances), expected, rtol=1e-5, atol=1e-5)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2)), min_size=1, max_size=12),
+    st.floats(-1, 0.99),
+    st.tuples(st.floats(0, 10), st.floats(0.1, 10)),
+)
+def test_cosine_equals_the_slow_one(pairs, margin, weights):
+    labels, distances = np.array(pairs).T
+    loss = kbs.WeightedCosineLoss(margin, class_weight=dict(enumerate(weights)))
+    expected = [slow_cosine(y, d, margin, weights) for y, d in pairs]
+    np.testing.assert_allclose(per_item(loss, labels, distances), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("margin", [-1.0, 0.0, 0.4])
+def test_cosine_loss_on_the_cosine_distance_equals_pytorch(margin):
+    torch = pytest.importorskip("torch", reason="runs in the torch lane")
+    left, right = np.random.default_rng(0).normal(size=(2, 40, 3)).astype("float32")
+    theirs = torch.nn.CosineEmbeddingLoss(margin, reduction="none")
+    labels = np.arange(40) % 2
+    expected = theirs(torch.tensor(left), torch.tensor(right), torch.tensor(2 * labels - 1)).numpy()
+    distance = to_numpy(kbs.CosineDistance()([left, right]))
+    np.testing.assert_allclose(per_item(kbs.WeightedCosineLoss(margin), labels, distance), expected, atol=1e-6)
 
 
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 0.999)), min_size=1, max_size=12),
     st.tuples(st.floats(0, 10), st.floats(0.1, 10)),
     st.floats(0, 1),
+    st.one_of(st.just(0.0), st.floats(0, 5)),
 )
-def test_crossentropy_equals_the_slow_one(pairs, weights, smoothing):
+def test_crossentropy_equals_the_slow_one(pairs, weights, smoothing, gamma):
     labels, probabilities = np.array(pairs).T
-    class_weight = dict(enumerate(weights))
-    expected = [slow_crossentropy(y, p, weights, smoothing) for y, p in pairs]
-    loss = kbs.WeightedBinaryCrossentropy(class_weight, label_smoothing=smoothing)
+    arguments = {"class_weight": dict(enumerate(weights)), "label_smoothing": smoothing, "focal_gamma": gamma}
+    expected = [slow_crossentropy(y, p, weights, smoothing, gamma) for y, p in pairs]
+    loss = kbs.WeightedBinaryCrossentropy(**arguments)
     np.testing.assert_allclose(per_item(loss, labels, probabilities), expected, rtol=1e-4, atol=1e-4)
     logits = np.log(probabilities / (1 - probabilities))
-    loss = kbs.WeightedBinaryCrossentropy(class_weight, from_logits=True, label_smoothing=smoothing)
+    loss = kbs.WeightedBinaryCrossentropy(from_logits=True, **arguments)
     np.testing.assert_allclose(per_item(loss, labels, logits), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_focal_equals_tensorflow_addons():
+    # SigmoidFocalCrossEntropy of tensorflow-addons 0.23, alpha 0.25, gamma 2, of probabilities
+    y = [1, 0, 0, 1, 0, 0, 1, 0, 0]
+    p = np.linspace(0.01, 0.99, 9)
+    alpha = {0: 0.75, 1: 0.25}
+    expected = [
+        1.128379464149475,
+        0.0018715787446126342,
+        0.014356100000441074,
+        0.09437564015388489,
+        0.12996505200862885,
+        0.2831268906593323,
+        0.0047853668220341206,
+        1.1407841444015503,
+        3.3851375579833984,
+    ]
+    focal = partial(kbs.WeightedBinaryCrossentropy, alpha, focal_gamma=2.0)
+    np.testing.assert_allclose(per_item(focal(), y, p), expected, rtol=1e-5)
+    np.testing.assert_allclose(per_item(focal(from_logits=True), y, np.log(p / (1 - p))), expected, rtol=1e-5)
+
+
+def test_focal_equals_tensorflow_addons_itself():
+    addons = pytest.importorskip("tensorflow_addons", reason="runs in the addons lane")
+    rng = np.random.default_rng(0)
+    y, z = rng.integers(0, 2, 50).astype("float32"), rng.normal(size=50).astype("float32") * 4
+    for gamma, logits in ((0.5, True), (0.5, False), (3.0, True), (3.0, False)):
+        theirs = addons.losses.SigmoidFocalCrossEntropy(logits, alpha=0.25, gamma=gamma, reduction="none")
+        values = z if logits else 1 / (1 + np.exp(-z))
+        ours = kbs.WeightedBinaryCrossentropy({0: 0.75, 1: 0.25}, from_logits=logits, focal_gamma=gamma)
+        expected = to_numpy(theirs(y[:, None], values[:, None]))
+        np.testing.assert_allclose(per_item(ours, y, values), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gamma_0_margin_0_and_squared_are_the_plain_losses():
+    z = np.array([-1e4, -30.0, -0.1, 0.0, 2.0, 1e4], "float32")
+    for y in (np.zeros(6), np.ones(6)):
+        plain = np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
+        loss = kbs.WeightedBinaryCrossentropy(from_logits=True, focal_gamma=0.0)
+        np.testing.assert_allclose(per_item(loss, y, z), plain, rtol=1e-6)
+    p = np.clip(DISTANCES / 2, 0, 1)
+    np.testing.assert_allclose(
+        per_item(kbs.WeightedBinaryCrossentropy(focal_gamma=0.0), LABELS, p),
+        -np.log(np.where(LABELS == 1, p, 1 - p)),
+        rtol=1e-6,
+    )
+    explicit = kbs.WeightedContrastiveLoss(positive_margin=0.0, squared=True)
+    np.testing.assert_array_equal(
+        per_item(explicit, LABELS, DISTANCES), per_item(kbs.WeightedContrastiveLoss(), LABELS, DISTANCES)
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.25, 1.0, 2.0])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_focal_gradients_are_right_and_finite_at_both_ends(gamma, from_logits):
+    inner = [0.1, 0.3, 0.5, 0.7, 0.95]
+    values = np.array([-2.0, -0.5, 0.0, 0.5, 3.0] if from_logits else inner)
+    ends = np.array([-1e4, -100.0, 100.0, 1e4] if from_logits else [0.0, 1e-9, 1.0 - 1e-7, 1.0])
+
+    def cost(y, value):
+        return slow_crossentropy(y, 1 / (1 + math.exp(-value)) if from_logits else value, (0.5, 3.0), 0.0, gamma)
+
+    points = np.concatenate([values, ends])
+    loss = kbs.WeightedBinaryCrossentropy({0: 0.5, 1: 3.0}, from_logits, focal_gamma=gamma, reduction="sum")
+    y = np.repeat([0.0, 1.0], len(points))
+    slopes = gradient(np.tile(points, 2)[:, None], y[:, None], loss=loss).reshape(2, -1)
+    assert np.isfinite(slopes).all()
+    expected = [[(cost(y, v + 1e-5) - cost(y, v - 1e-5)) / 2e-5 for v in values] for y in (0.0, 1.0)]
+    np.testing.assert_allclose(slopes[:, :5], expected, rtol=1e-4, atol=1e-6)
+    if from_logits:  # what is certainly right has no gradient, what is certainly wrong has that of cross-entropy
+        np.testing.assert_allclose(slopes[:, 5:], [[0, 0, 0.5, 0.5], [-3, -3, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "slow"),
+    [
+        (partial(kbs.WeightedContrastiveLoss, 1.0), partial(slow_contrastive, margin=1.0)),
+        (
+            partial(kbs.WeightedContrastiveLoss, 1.0, positive_margin=0.25, squared=False),
+            partial(slow_contrastive, margin=1.0, positive_margin=0.25, squared=False),
+        ),
+        (
+            partial(kbs.WeightedContrastiveLoss, 1.0, positive_margin=0.25),
+            partial(slow_contrastive, margin=1.0, positive_margin=0.25),
+        ),
+        (partial(kbs.WeightedCosineLoss, 0.3), partial(slow_cosine, margin=0.3)),
+    ],
+)
+def test_gradients_equal_finite_differences(loss, slow):
+    d = [0.1, 0.4, 0.6, 0.9, 1.2, 1.9] * 2
+    y = [0.0] * 6 + [1.0] * 6
+    weights = 0.5, 3.0
+    slopes = gradient(
+        np.array(d)[:, None], np.array(y)[:, None], loss=loss(class_weight=dict(enumerate(weights)), reduction="sum")
+    )
+    rises = [slow(a, v + 1e-5, weights=weights) - slow(a, v - 1e-5, weights=weights) for a, v in zip(y, d, strict=True)]
+    np.testing.assert_allclose(slopes[:, 0], np.array(rises) / 2e-5, rtol=1e-4, atol=1e-6)
 
 
 def test_logits_of_a_thousand_are_exact_and_probabilities_of_0_and_1_finite():
@@ -86,7 +223,13 @@ def test_logits_of_a_thousand_are_exact_and_probabilities_of_0_and_1_finite():
     assert finite[0] < 1e-6
 
 
-LOSSES = [kbs.WeightedContrastiveLoss, kbs.WeightedBinaryCrossentropy]
+LOSSES = [
+    kbs.WeightedContrastiveLoss,
+    partial(kbs.WeightedContrastiveLoss, positive_margin=0.2, squared=False),
+    kbs.WeightedCosineLoss,
+    kbs.WeightedBinaryCrossentropy,
+    partial(kbs.WeightedBinaryCrossentropy, focal_gamma=0.5),
+]
 
 
 @pytest.mark.parametrize("cls", LOSSES)
@@ -123,6 +266,14 @@ def test_similar_label_0_reads_inverted_labels(cls):
     ours = per_item(cls(class_weight=weights), LABELS, DISTANCES / 2)
     inverted = per_item(cls(class_weight=swapped, similar_label=0), 1 - LABELS, DISTANCES / 2)
     np.testing.assert_allclose(ours, inverted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_batches_of_one_pair_and_of_one_kind(cls):
+    plain = per_item(cls(), LABELS, DISTANCES / 2)
+    for chosen in (LABELS == 1, LABELS == 0, np.arange(6) == 2):
+        value = float(cls()(LABELS[chosen], DISTANCES[chosen] / 2))
+        assert value == pytest.approx(plain[chosen].mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("cls", LOSSES)
@@ -216,6 +367,29 @@ def test_bad_margin(margin):
         kbs.WeightedContrastiveLoss("1")
 
 
+@pytest.mark.parametrize("bad", [-0.1, 1.0, 2.0, math.nan, math.inf])
+def test_bad_positive_margin(bad):
+    with pytest.raises(ValueError, match=r"`positive_margin` must be .*Received: positive_margin="):
+        kbs.WeightedContrastiveLoss(1.0, positive_margin=bad)
+
+
+@pytest.mark.parametrize("bad", [-1.1, 1.0, math.nan, math.inf])
+def test_bad_cosine_margin(bad):
+    with pytest.raises(ValueError, match=r"`margin` must be .*Received: margin="):
+        kbs.WeightedCosineLoss(bad)
+
+
+@pytest.mark.parametrize("bad", [-0.1, math.nan, math.inf])
+def test_bad_gamma(bad):
+    with pytest.raises(ValueError, match=r"`focal_gamma` must be .*Received: focal_gamma="):
+        kbs.WeightedBinaryCrossentropy(focal_gamma=bad)
+
+
+def test_the_losses_say_what_they_read():
+    reads = {cls: cls.higher_is_similar for cls in (kbs.WeightedCosineLoss, kbs.WeightedBinaryCrossentropy)}
+    assert reads == {kbs.WeightedCosineLoss: False, kbs.WeightedBinaryCrossentropy: True}
+
+
 def test_other_bad_arguments():
     with pytest.raises(ValueError, match="label_smoothing"):
         kbs.WeightedBinaryCrossentropy(label_smoothing=1.5)
@@ -228,7 +402,7 @@ def test_config_survives_json_with_the_weights_of_now(cls):
     loss = cls(class_weight={0: 1.0, 1: 2.0}, similar_label=0, reduction="sum", name="mine", dtype="float16")
     loss.class_weight = {0: 0.5, 1: 1.5}
     config = json.loads(json.dumps(loss.get_config()))
-    again = cls.from_config(config)
+    again = type(loss).from_config(config)
     assert again.get_config() == loss.get_config()
     assert dict(again.class_weight) == {0: 0.5, 1: 1.5}
     assert again.dtype == "float16"

@@ -2,6 +2,7 @@
 
 from keras_balanced_siamese.losses.batch_contrastive import WeightedBatchContrastiveLoss as WeightedBatchContrastiveLoss
 from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss as WeightedContrastiveLoss
+from keras_balanced_siamese.losses.cosine import WeightedCosineLoss as WeightedCosineLoss
 from keras_balanced_siamese.losses.crossentropy import WeightedBinaryCrossentropy as WeightedBinaryCrossentropy
 from keras_balanced_siamese.losses.multi_similarity import WeightedMultiSimilarityLoss as WeightedMultiSimilarityLoss
 from keras_balanced_siamese.losses.supervised_contrastive import (

@@ -3,22 +3,38 @@
 from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import fraction
+from keras_balanced_siamese._checks import at_least, fraction
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._weighted import WeightedPairLoss, align
 
 EPSILON = 1e-7
 
 
-def binary_crossentropy(target: Tensor, probability: Tensor) -> Tensor:
-    """Cross-entropy of probabilities, which are kept 1e-7 away from 0 and 1."""
+def binary_crossentropy(target: Tensor, probability: Tensor, gamma: float = 0.0) -> Tensor:
+    """Focal cross-entropy of probabilities, which are kept 1e-7 away from 0 and 1."""
     probability = ops.clip(probability, EPSILON, 1.0 - EPSILON)
-    return -target * ops.log(probability) - (1.0 - target) * ops.log(1.0 - probability)
+    return _focal(target, ops.log(probability), ops.log(1.0 - probability), gamma)
 
 
-def binary_crossentropy_from_logits(target: Tensor, logit: Tensor) -> Tensor:
-    """Cross-entropy of logits, without an overflow at either end."""
-    return ops.maximum(logit, 0.0) - logit * target + ops.log1p(ops.exp(-ops.abs(logit)))
+def binary_crossentropy_from_logits(target: Tensor, logit: Tensor, gamma: float = 0.0) -> Tensor:
+    """Focal cross-entropy of logits, without an overflow at either end."""
+    return _focal(target, -_softplus(-logit), -_softplus(logit), gamma)
+
+
+def _focal(target: Tensor, log_p: Tensor, log_q: Tensor, gamma: float) -> Tensor:
+    """Both sides of the cross-entropy, each times the other one's probability to the power gamma.
+
+    The power is taken from the logarithm: that has a finite gradient at every probability, also for gamma below 1.
+    """
+    if gamma == 0:
+        return -target * log_p - (1.0 - target) * log_q
+    return -target * log_p * ops.exp(gamma * log_q) - (1.0 - target) * log_q * ops.exp(gamma * log_p)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)); half of x + |x| is max(x, 0), with the gradient 1/2 at 0 on every backend."""
+    size = ops.abs(x)
+    return 0.5 * (x + size) + ops.log1p(ops.exp(-size))
 
 
 @register(package=PACKAGE)
@@ -26,12 +42,16 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
     """Binary cross-entropy with a weight for similar and one for different pairs.
 
     ```
-    loss_i = w_i * (-t_i * log(p_i) - (1 - t_i) * log(1 - p_i))
+    loss_i = w_i * (-t_i * (1 - p_i) ** gamma * log(p_i) - (1 - t_i) * p_i ** gamma * log(1 - p_i))
     ```
 
     `p_i` is the predicted probability that the pair is similar, `t_i` the (smoothed) label, `w_i` the class weight of
     the pair's label. It needs a probability or a logit: on a distance most gradients vanish. `siamese_model(encoder,
     probability=True)` ends with one.
+
+    `gamma` is `focal_gamma`. At 0 this is plain cross-entropy; above 0 it is the focal loss, in which a pair counts the
+    less the better it is predicted, so that many easy pairs do not outweigh the few hard ones. The focal loss's `alpha`
+    is `class_weight={0: 1 - alpha, 1: alpha}`.
 
     Args:
         class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. Soft labels mix
@@ -41,6 +61,7 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
             before smoothing.
         similar_label: The value of `y_true` that means "same class", 1 or 0. `y_pred` always speaks of "same class".
         reduction, name, dtype: See `keras.losses.Loss`.
+        focal_gamma: Exponent of the focal loss, finite and at least 0. Lin et al. use 2.
 
     Call arguments:
         - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1.
@@ -48,13 +69,19 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
         - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
 
     Raises:
-        ValueError: For a smoothing outside `[0, 1]`, weights that are negative, not finite or not for exactly 0 and 1,
-            or labels and predictions of different shapes.
+        ValueError: For a smoothing outside `[0, 1]`, a gamma below 0, weights that are negative, not finite or not for
+            exactly 0 and 1, or labels and predictions of different shapes.
 
     Examples:
         >>> loss = WeightedBinaryCrossentropy(class_weight={0: 1.0, 1: 3.0})
         >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
         1.3863
+        >>> loss = WeightedBinaryCrossentropy(focal_gamma=2.0)
+        >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
+        0.1733
+
+    References:
+        Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", ICCV 2017.
     """
 
     higher_is_similar = True
@@ -68,16 +95,20 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_binary_crossentropy",
         dtype: Any = None,
+        *,
+        focal_gamma: float = 0.0,
     ):
         super().__init__(class_weight, similar_label, reduction=reduction, name=name, dtype=dtype)
         self.from_logits = bool(from_logits)
         self.label_smoothing = fraction("label_smoothing", label_smoothing)
+        self.focal_gamma = at_least("focal_gamma", focal_gamma, 0)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels, prediction = align(y_true, y_pred)  # each (batch,)
         target = self._similar(labels) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         entropy = binary_crossentropy_from_logits if self.from_logits else binary_crossentropy
-        return self._weigh(labels, entropy(target, prediction))
+        return self._weigh(labels, entropy(target, prediction, self.focal_gamma))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+        own = {name: getattr(self, name) for name in ("from_logits", "label_smoothing", "focal_gamma")}
+        return {**super().get_config(), **own}

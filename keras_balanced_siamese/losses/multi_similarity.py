@@ -22,10 +22,10 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
     ```
 
     `s` is the cosine, so the embeddings need no normalisation before. Each member of a pair is the anchor once, so both
-    of their weights act on it. With `epsilon`, only pairs that are hard count: positives with a cosine below that of the
-    most similar negative plus `epsilon`, and negatives with one above that of the least similar positive minus
-    `epsilon`. An anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0,
-    with a zero gradient.
+    of their weights act on it. With `epsilon`, only hard pairs count: positives with a cosine below that of the most
+    similar negative plus `epsilon`, and negatives with one above that of the least similar positive minus `epsilon`.
+    An anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
+    gradient.
 
     A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
 

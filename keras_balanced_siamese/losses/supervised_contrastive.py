@@ -22,8 +22,8 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
 
     `s` is the cosine, so the embeddings need no normalisation before. Each member of a pair is the anchor once, so both
     of their weights act on it. Weights inside the sum as well, as if each class had as many items there, gained nothing
-    where it was measured. An anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
-    gradient.
+    where it was measured. An anchor counts if it has a positive and a negative in the batch. Without such an anchor the
+    loss is 0, with a zero gradient.
 
     A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
 

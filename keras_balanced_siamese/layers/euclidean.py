@@ -1,0 +1,46 @@
+"""Euclidean distance of two embeddings."""
+
+from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._typing import Tensor
+from keras_balanced_siamese.layers._pair_distance import PairDistance
+
+
+def euclidean_distance(left: Tensor, right: Tensor) -> Tensor:
+    """Distance along the last axis, which is kept; exact 0 with a zero gradient where both are equal."""
+    squared = ops.sum(ops.square(left - right), axis=-1, keepdims=True)  # (..., 1)
+    coincident = ops.equal(squared, 0.0)  # false for NaN, which has to stay NaN
+    # `where` twice: the gradient of the branch that is not taken must be finite too
+    distance = ops.sqrt(ops.where(coincident, ops.ones_like(squared), squared))
+    return ops.where(coincident, ops.zeros_like(squared), distance)
+
+
+@register(package=PACKAGE)
+class EuclideanDistance(PairDistance):
+    """Euclidean distance of two embeddings.
+
+    ```
+    d = sqrt(sum over k of (left_k - right_k) ** 2)
+    ```
+
+    Equal embeddings have exactly the distance 0 and a zero gradient; every other pair has the true gradient, down to
+    the smallest distance whose square float32 can hold (about 1e-19): there is no epsilon under the root. Under a
+    float16 or bfloat16 policy the distance is computed in float32 and cast at the end.
+
+    Call arguments:
+        - `inputs`: list of two tensors of the same shape `(batch, dim)`. More axes, `(batch, time, dim)`, give one
+          distance each; their masks are joined: a step counts where both sides have it.
+
+    Returns:
+        `(batch, 1)` distances (`(batch, time, 1)` for more axes), not negative.
+
+    Raises:
+        ValueError: If there are not two inputs, their shapes differ, or they have no `dim` axis.
+
+    Examples:
+        >>> distance = EuclideanDistance()([np.array([[0.0, 0.0], [1.0, 2.0]]), np.array([[3.0, 4.0], [1.0, 2.0]])])
+        >>> np.asarray(distance).tolist()
+        [[5.0], [0.0]]
+    """
+
+    def _distance(self, left: Tensor, right: Tensor) -> Tensor:
+        return euclidean_distance(left, right)

@@ -1,0 +1,58 @@
+"""Both sides of a batch of pairs as one batch of twice the size, and back."""
+
+from typing import Any
+
+import keras
+
+from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._typing import Tensor
+
+
+@register(package=PACKAGE)
+class StackSides(keras.layers.Layer):
+    """Puts two batches into one: each left item is followed by its right one.
+
+    Both items of a pair stay together, so that a batch that is spread over several devices stays where it is. The
+    items may have any shape and dtype. `SplitSides` is the way back.
+
+    Call arguments:
+        - `inputs`: list of two tensors of the same shape `(batch, ...)`.
+
+    Returns:
+        One tensor `(2 * batch, ...)` of the same dtype.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)  # the encoder decides what it does with its inputs
+
+    def call(self, inputs: list[Tensor]) -> Tensor:
+        left, right = inputs
+        rest = [ops.shape(left)[k] if size is None else size for k, size in enumerate(left.shape)][1:]
+        return ops.reshape(ops.stack([left, right], axis=1), (-1, *rest))  # (batch, 2, ...) -> (2 * batch, ...)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        batch, *rest = input_shape[0]
+        return (None if batch is None else 2 * batch, *rest)
+
+
+@register(package=PACKAGE)
+class SplitSides(keras.layers.Layer):
+    """Takes apart what `StackSides` put together.
+
+    Call arguments:
+        - `inputs`: embeddings `(2 * batch, dim)`, left and right by turns.
+
+    Returns:
+        List of the left and the right embeddings, each `(batch, dim)`.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)  # the distance decides about the precision
+
+    def call(self, inputs: Tensor) -> list[Tensor]:
+        pairs = ops.reshape(inputs, (-1, 2, inputs.shape[-1]))  # (batch, 2, dim)
+        return [pairs[:, 0], pairs[:, 1]]
+
+    def compute_output_shape(self, input_shape: Any) -> list[tuple[int | None, ...]]:
+        both, dim = input_shape
+        return [(None if both is None else both // 2, dim)] * 2

@@ -1,0 +1,76 @@
+"""Cosine loss on the cosine distance of two embeddings, weighted by the pair's label."""
+
+from typing import Any
+
+from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._checks import finite
+from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._weighted import WeightedPairLoss, align
+
+
+def cosine_loss(similar: Tensor, distance: Tensor, margin: float = 0.0) -> Tensor:
+    """Similar pairs pay their distance, different ones by how much their cosine exceeds the margin."""
+    return similar * distance + (1.0 - similar) * ops.maximum(1.0 - distance - margin, 0.0)
+
+
+@register(package=PACKAGE)
+class WeightedCosineLoss(WeightedPairLoss):
+    """Cosine loss on cosine distances, with a weight for similar and one for different pairs.
+
+    ```
+    loss_i = w_i * (s_i * d_i + (1 - s_i) * max(1 - d_i - margin, 0))
+    ```
+
+    `s_i` is 1 for a similar pair, `d_i` the cosine distance from 0 to 2 (1 - cosine, as `CosineDistance` gives it), so
+    that `1 - d_i` is the cosine, and `w_i` the class weight of the pair's label. Elsewhere it is called cosine
+    embedding loss, and different pairs have the label -1. For a distance without an upper end there is
+    `WeightedContrastiveLoss`.
+
+    Args:
+        margin: Cosine up to which a different pair costs nothing, from -1 to less than 1. At 0 different classes may
+            stand at right angles; a larger one leaves room for more classes than the embedding has dimensions.
+        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. Soft labels mix
+            the two. They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        similar_label: The value of `y_true` that means "same class", 1 or 0.
+        reduction, name, dtype: See `keras.losses.Loss`.
+
+    Call arguments:
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1.
+        - `y_pred`: cosine distances `(batch, 1)` or `(batch,)`.
+        - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
+
+    Raises:
+        ValueError: For a margin outside `[-1, 1)`, weights that are negative, not finite or not for exactly 0 and 1, or
+            labels and distances of different shapes.
+
+    Examples:
+        >>> loss = WeightedCosineLoss(margin=0.25, class_weight={0: 2.0, 1: 1.0})
+        >>> round(float(loss([1.0, 0.0], [0.5, 0.5])), 4)
+        0.5
+    """
+
+    higher_is_similar = False
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        class_weight: ClassWeights | None = None,
+        similar_label: int = 1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "weighted_cosine_loss",
+        dtype: Any = None,
+    ):
+        super().__init__(class_weight, similar_label, reduction=reduction, name=name, dtype=dtype)
+        self.margin = finite("margin", margin)
+        if not -1 <= self.margin < 1:
+            raise ValueError(
+                "`margin` must be a cosine, from -1 to less than 1: it is not a distance, as the margin of "
+                f"`WeightedContrastiveLoss` is. Received: margin={margin!r}"
+            )
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        labels, distance = align(y_true, y_pred)  # each (batch,)
+        return self._weigh(labels, cosine_loss(self._similar(labels), distance, self.margin))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "margin": self.margin}
