@@ -21,14 +21,13 @@ def cosine_distance(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors of length 1 along the last axis, `(..., dim)`, and which were zero, `(..., 1)`, and still are."""
+    """Vectors of length 1 along the last axis, `(..., dim)`, and which are none because they were zero, `(..., 1)`."""
     largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))  # (..., 1)
     zero = ops.less(largest, SMALLEST)  # false for NaN
     x = x / ops.where(zero, ops.ones_like(largest), largest)  # no square overflows or vanishes then
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)  # (..., 1)
-    # `where` twice: the gradient of the branch that is not taken must be finite too
-    unit = x / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared))
-    return ops.where(zero, ops.zeros_like(x), unit), zero
+    # finite for a zero vector too, and so is its gradient, which the caller leaves out
+    return x / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared)), zero
 
 
 @register(package=PACKAGE)
