@@ -1,8 +1,9 @@
 """What a training step costs with both sides in one batch, and with one side after the other.
 
 Run with `KERAS_BACKEND=tensorflow python benchmarks/one_pass.py` (or jax, or torch). Both forms of one encoder train on
-the same pairs, held in memory. They take turns, and the best round of each counts; beside it stands the median of the
-ratios of single rounds, which a busy machine moves less. `--json FILE` writes the figures too.
+the same pairs, held in memory. They take turns, and the best round of each counts. Beside it stand the medians over the
+rounds of the ratios, of wall time and of the CPU time of all threads: on a busy machine the latter moves less.
+`--json FILE` writes the figures too.
 """
 
 import argparse
@@ -51,16 +52,22 @@ def against_each_other(build, batch, rounds, steps, shape=(28, 28, 1)):
         model.compile("adam", kbs.WeightedContrastiveLoss())
         model.fit(sides, similar, batch_size=batch, verbose=0)
         runs[name] = model
-    times = {name: [] for name in runs}
+    wall, cpu = {name: [] for name in runs}, {name: [] for name in runs}
     for _ in range(rounds):
         for name, model in runs.items():
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             model.fit(sides, similar, batch_size=batch, shuffle=False, verbose=0)
-            times[name].append(1000 * (time.perf_counter() - start) / steps)
-    ratios = [two / one for two, one in zip(*times.values(), strict=True)]
-    best = {f"{name}, ms a step": min(values) for name, values in times.items()}
+            wall[name].append(1000 * (time.perf_counter() - start[0]) / steps)
+            cpu[name].append(1000 * (time.process_time() - start[1]) / steps)
+    best = {f"{name}, ms a step": min(values) for name, values in wall.items()}
     two, one = best.values()
-    return {**best, "times faster": two / one, "median over the rounds": statistics.median(ratios)}
+    medians = {f"median {kind} ratio": median_ratio(*times.values()) for kind, times in (("wall", wall), ("CPU", cpu))}
+    return {**best, "times faster": two / one, **medians}
+
+
+def median_ratio(two, one):
+    """How many times as long two passes take as one, in the round in the middle."""
+    return statistics.median(a / b for a, b in zip(two, one, strict=True))
 
 
 def main():
