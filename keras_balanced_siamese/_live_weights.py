@@ -45,10 +45,12 @@ class LiveClassWeights(keras.metrics.Metric):
             )
         self.class_weight.assign(weights)
 
-    def update_state(self, membership: Tensor, losses: Tensor) -> None:
-        """Add the unweighted losses `(n,)` of items that belong to the classes by the shares `membership` `(n, K)`."""
+    def update_state(self, labels: Tensor, losses: Tensor) -> None:
+        """Add the unweighted losses of items to the classes 0 and 1; a soft label shares its item between them."""
         if self._records(losses):
-            self.total.assign_add(ops.sum(membership * losses[:, None], axis=0))
+            labels, losses = (ops.reshape(ops.cast(one, "float32"), (-1, 1)) for one in (labels, losses))
+            membership = ops.concatenate([1.0 - labels, labels], axis=1)  # (n, 2)
+            self.total.assign_add(ops.sum(membership * losses, axis=0))
             self.count.assign_add(ops.sum(membership, axis=0))
 
     def update_state_of(self, labels: Tensor, losses: Tensor, counted: Tensor) -> None:

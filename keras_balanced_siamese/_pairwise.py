@@ -1,6 +1,6 @@
 """All pairs of a batch: their distances, and which of them are of one class."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,42 +17,78 @@ class Pairs(NamedTuple):
     anchor: Tensor  # (B,) bool: has a positive and a negative
     positive: Tensor  # (B, B) bool: the column is another item of the class of the anchor in this row
     negative: Tensor  # (B, B) bool: the column is of another class
+    n_positive: Tensor  # (B,) float
+    n_negative: Tensor  # (B,) float
 
 
 def pairs_of(labels: Tensor) -> Pairs:
-    """The pairs of a batch with the labels `(B,)`."""
-    same = ops.equal(labels[:, None], labels[None, :])
+    """The pairs of a batch with the labels `(B,)`, as floats."""
     position = ops.arange(ops.shape(labels)[0])
-    positive = ops.logical_and(same, ops.logical_not(ops.equal(position[:, None], position[None, :])))
-    negative = ops.logical_not(same)
-    anchor = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
+    same = ops.equal(labels[:, None], labels[None, :])
+    alike = ops.sum(ops.cast(same, labels.dtype), axis=1)
+    anchor = ops.logical_and(alike > 1, alike < ops.cast(ops.shape(labels)[0], labels.dtype))
     here = anchor[:, None]
-    return Pairs(anchor, ops.logical_and(positive, here), ops.logical_and(negative, here))
+    positive = ops.logical_and(ops.logical_and(same, here), ops.not_equal(position[:, None], position[None, :]))
+    negative = ops.logical_and(ops.logical_not(same), here)
+    counted = ops.cast(anchor, labels.dtype)
+    total = ops.cast(ops.shape(labels)[0], labels.dtype)
+    return Pairs(anchor, positive, negative, counted * (alike - 1.0), counted * (total - alike))
 
 
 def distances(x: Tensor, kind: str) -> Tensor:
-    """Distances `(B, B)` of all pairs of embeddings `(B, dim)`: Euclidean, their squares, or 1 - cosine."""
+    """Distances `(B, B)` of all pairs of embeddings `(B, dim)`: Euclidean, their squares, or 1 - cosine.
+
+    Euclidean distances have the digits of a difference: |a|^2 + |b|^2 - 2ab, which is one product of matrices, loses
+    those of a distance that is small beside the embeddings. Their gradient is such a product.
+    """
     if kind == "cosine":  # 1 - cos loses its digits where the cosine is near 1
         directions, zero = unit(x)
         undefined = ops.cast(zero, x.dtype)  # (B, 1): a zero vector has the cosine 0 with all
-        return 0.5 * (squared_distances(directions) + undefined + ops.transpose(undefined))
-    squared = squared_distances(x)
-    if kind == "squared":
-        return squared
-    coincident = ops.equal(squared, 0.0)  # false for NaN, which has to stay NaN
-    # `where` twice: the gradient of the branch that is not taken must be finite too
-    distance = ops.sqrt(ops.where(coincident, ops.ones_like(squared), squared))
-    return ops.where(coincident, ops.zeros_like(squared), distance)
+        return 0.5 * (_squared(directions) + undefined + ops.transpose(undefined))
+    return _squared(x) if kind == "squared" else _euclidean(x)
 
 
-def squared_distances(x: Tensor) -> Tensor:
-    """Squared Euclidean distances `(B, B)`, with the digits of a difference and the gradient of an expansion.
+@ops.custom_gradient
+def _squared(x: Tensor) -> Any:
+    def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+        return 2.0 * _pull(args[0] if upstream is None else upstream, x)
 
-    |a|^2 + |b|^2 - 2ab is one product of matrices, but loses the digits of a distance that is small beside the
-    embeddings. So the value is computed exactly and without a gradient, and the expansion adds 0 and its gradient.
-    """
-    expanded = _expand(x - ops.stop_gradient(ops.mean(x, axis=0, keepdims=True)))
-    return ops.stop_gradient(_exact(ops.stop_gradient(x))) + (expanded - ops.stop_gradient(expanded))
+    return _exact(x), gradient
+
+
+@ops.custom_gradient
+def _euclidean(x: Tensor) -> Any:
+    distance = ops.sqrt(_exact(x))
+
+    def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+        upstream = args[0] if upstream is None else upstream
+        coincident = ops.equal(distance, 0.0)  # false for NaN, which has to stay NaN
+        slope = upstream / ops.where(coincident, 1.0, distance)
+        return _pull(ops.where(coincident, 0.0, slope), x)
+
+    return distance, gradient
+
+
+def _pull(slope: Tensor, x: Tensor) -> Tensor:
+    """The sum `(B, dim)` of slope times difference over all partners, each pair seen from both sides."""
+    slope = slope + ops.transpose(slope)
+    x = x - ops.mean(x, axis=0, keepdims=True)
+    pulled = slope @ ops.concatenate([x, ops.ones_like(x[:, :1])], axis=1)  # the last column: the sum of the slopes
+    return x * pulled[:, -1:] - pulled[:, :-1]
+
+
+def _exact(x: Tensor) -> Tensor:
+    """Squared distances `(B, B)` by differences, or in float64, where the expansion has digits enough for float32."""
+    if not has_float64():
+        return ops.map(lambda row: ops.sum(ops.square(x - row), axis=-1), x)
+    wide = ops.cast(x, "float64")
+    wide = wide - ops.mean(wide, axis=0, keepdims=True)
+    size, one = ops.sum(ops.square(wide), axis=-1, keepdims=True), ops.ones_like(wide[:, :1])  # (B, 1)
+    left = ops.concatenate([-2.0 * wide, size, one], axis=1)
+    # the operator, as `ops.matmul` makes float32 of float64
+    squared = ops.cast(left @ ops.transpose(ops.concatenate([wide, one, size], axis=1)), x.dtype)
+    noise = ops.cast(1e-14 * ops.max(size), x.dtype)  # below its rounding a distance is none
+    return ops.where(squared < noise, 0.0, squared)
 
 
 def similarities(x: Tensor) -> Tensor:
@@ -70,18 +106,3 @@ def unit(x: Tensor) -> tuple[Tensor, Tensor]:
     # `where` twice: the gradient of the branch that is not taken must be finite too
     directions = x / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared))
     return ops.where(zero, ops.zeros_like(x), directions), zero
-
-
-def _exact(x: Tensor) -> Tensor:
-    """Squared distances by differences, or in float64, where the expansion has digits enough for float32."""
-    if not has_float64():
-        return ops.map(lambda row: ops.sum(ops.square(x - row), axis=-1), x)
-    wide = ops.cast(x, "float64")
-    squared = _expand(wide - ops.mean(wide, axis=0, keepdims=True))
-    size = ops.max(ops.abs(squared))  # below its rounding a distance is none
-    return ops.cast(ops.where(squared < 1e-14 * size, ops.zeros_like(squared), squared), x.dtype)
-
-
-def _expand(x: Tensor) -> Tensor:
-    size = ops.sum(ops.square(x), axis=-1)
-    return size[:, None] + size[None, :] - 2.0 * (x @ ops.transpose(x))  # `ops.matmul` makes float32 of float64

@@ -51,12 +51,14 @@ class WeightedBatchLoss(WeightedLoss):
         raise NotImplementedError
 
 
-def sums(losses: Tensor, mask: Tensor, weight: Tensor | None) -> Term:
+def sums(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> Term:
     """The term of the losses `(B, B)` of the pairs in `mask`, each weighted by both members."""
-    losses = ops.where(mask, losses, ops.zeros_like(losses))
-    plain = ops.sum(losses, axis=1)
-    weighted = plain if weight is None else weight * ops.sum(losses * weight[None, :], axis=1)
-    return Term(plain, weighted, ops.sum(ops.cast(mask, losses.dtype), axis=1))
+    losses = ops.where(mask, losses, 0.0)
+    if weight is None:
+        plain = ops.sum(losses, axis=1)
+        return Term(plain, plain, count)
+    both = losses @ ops.stack([ops.ones_like(weight), weight], axis=1)  # (B, 2)
+    return Term(both[:, 0], weight * both[:, 1], count)
 
 
 def _whole_numbers(class_weight: Any) -> list[int]:

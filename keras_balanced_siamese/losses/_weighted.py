@@ -25,13 +25,9 @@ class WeightedPairLoss(WeightedLoss):
     def _weigh(self, labels: Tensor, losses: Tensor) -> Tensor:
         """The losses times the weights of their labels; a soft label mixes the two weights."""
         assert self.live_weights is not None
-        membership = ops.stack([1.0 - labels, labels], axis=-1)  # (..., 2)
+        self.live_weights.update_state(ops.stop_gradient(labels), ops.stop_gradient(losses))
         weights = ops.cast(ops.convert_to_tensor(self.live_weights.class_weight), losses.dtype)
-        self.live_weights.update_state(
-            ops.cast(ops.stop_gradient(ops.reshape(membership, (-1, 2))), "float32"),
-            ops.cast(ops.stop_gradient(ops.reshape(losses, (-1,))), "float32"),
-        )
-        return losses * ops.sum(membership * weights, axis=-1)
+        return losses * (weights[0] * (1.0 - labels) + weights[1] * labels)
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:

@@ -79,10 +79,13 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
 
     def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
         d = distances(x, self.distance)
-        pull, push = ops.maximum(d - self.positive_margin, 0.0), ops.maximum(self.margin - d, 0.0)
+        pull = ops.maximum(d - self.positive_margin, 0.0) if self.positive_margin else d
+        push = ops.maximum(self.margin - d, 0.0)
         if self.squared:
             pull, push = ops.square(pull), ops.square(push)
-        return [sums(0.5 * pull, pairs.positive, weight), sums(0.5 * push, pairs.negative, weight)]
+        positive = sums(pull, pairs.positive, pairs.n_positive, weight)
+        negative = sums(push, pairs.negative, pairs.n_negative, weight)
+        return [Term(0.5 * term.plain, 0.5 * term.weighted, term.count) for term in (positive, negative)]
 
     def get_config(self) -> dict[str, Any]:
         return {

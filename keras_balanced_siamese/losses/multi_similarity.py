@@ -100,5 +100,4 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
 
 def _log_one_plus(logits: Tensor, mask: Tensor) -> Tensor:
     """log(1 + sum of exp(logits)) along the rows of a mask `(B, B)`; 0 where a row has nothing."""
-    logits = ops.where(mask, logits, NOWHERE)
-    return ops.logsumexp(ops.concatenate([ops.zeros_like(logits[:, :1]), logits], axis=1), axis=1)
+    return ops.softplus(ops.logsumexp(ops.where(mask, logits, NOWHERE), axis=1))

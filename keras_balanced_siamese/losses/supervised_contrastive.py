@@ -67,11 +67,10 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
     def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
         logits = similarities(x) / self.temperature
         others = ops.logical_or(pairs.positive, pairs.negative)
-        positives = ops.cast(pairs.positive, x.dtype)
-        n_positive = ops.maximum(ops.sum(positives, axis=1), 1.0)
-        near = ops.sum(positives * logits, axis=1) / n_positive
+        near = ops.sum(ops.where(pairs.positive, logits, 0.0), axis=1)
+        near = near / ops.maximum(pairs.n_positive, 1.0)
         total = ops.logsumexp(ops.where(others, logits, NOWHERE), axis=1)
-        plain = ops.where(pairs.anchor, total - near, ops.zeros_like(near))
+        plain = ops.where(pairs.anchor, total - near, 0.0)
         return [Term(plain, plain if weight is None else weight * plain, ops.cast(pairs.anchor, x.dtype))]
 
     def get_config(self) -> dict[str, Any]:

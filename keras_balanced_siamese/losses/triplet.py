@@ -91,10 +91,10 @@ class WeightedTripletLoss(WeightedBatchLoss):
             return [self._hard(d, pairs, weight)]
         if self.mining == "semi-hard":
             nearest = ops.take_along_axis(d, semi_hard(ops.stop_gradient(d), pairs.negative), axis=1)
-            return [sums(self._loss(d - nearest), pairs.positive, weight)]
+            return [sums(self._loss(d - nearest), pairs.positive, pairs.n_positive, weight)]
         losses, counts = self._all(d, pairs)
-        plain = sums(losses, pairs.positive, weight)
-        return [plain._replace(count=ops.sum(ops.where(pairs.positive, counts, ops.zeros_like(counts)), axis=1))]
+        count = ops.sum(ops.where(pairs.positive, counts, 0.0), axis=1)
+        return [sums(losses, pairs.positive, count, weight)]
 
     def _loss(self, difference: Tensor) -> Tensor:
         """The loss of triplets with the difference d_ap - d_an."""
@@ -106,13 +106,13 @@ class WeightedTripletLoss(WeightedBatchLoss):
         nearest = ops.argmin(ops.where(pairs.negative, fixed, float("inf")), axis=1)[:, None]
         difference = ops.take_along_axis(d, farthest, axis=1) - ops.take_along_axis(d, nearest, axis=1)
         losses = self._loss(difference[:, 0])
-        plain = ops.where(pairs.anchor, losses, ops.zeros_like(losses))
+        plain = ops.where(pairs.anchor, losses, 0.0)
         weighted = plain if weight is None else weight * weight * plain
         return Term(plain, weighted, ops.cast(pairs.anchor, d.dtype))
 
     def _all(self, d: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Of each pair (a, p): the sum of its losses over all n, and how many are positive, `(B, B)` each."""
-        far = ops.where(pairs.negative, d, ops.zeros_like(d))
+        far = ops.where(pairs.negative, d, 0.0)
         order = ops.argsort(ops.where(pairs.negative, ops.stop_gradient(d), float("inf")), axis=1)
         rows = ops.take_along_axis(ops.where(pairs.negative, ops.stop_gradient(d), float("inf")), order, axis=1)
         reach = d + self.margin
