@@ -9,8 +9,9 @@ its 500 steps of 128 pairs. `--json FILE` writes the figures too, after each run
 - square root: the same with the square roots of these weights, so that a pair has the weight sqrt(w_a w_b).
 - balanced: batches of 8 classes with 32 images each from `BalancedBatchSequence`, no weights.
 
-The losses have their default arguments. After a loss on cosines the embeddings are scaled to length 1 for the test. The
-test pairs choose nothing: figures are those after the last step.
+The losses have their default arguments, except that a triplet loss has the margin 0.3 with `--unit`, which puts
+`UnitNormalization` at the end of the encoder. After a loss on cosines the embeddings are scaled to length 1 for the
+test in any case. The test pairs choose nothing: figures are those after the last step.
 """
 
 import argparse
@@ -39,16 +40,19 @@ ON_COSINES = ("supervised contrastive", "multi-similarity")
 BATCHES = ("natural", "weighted", "square root", "balanced")
 
 
-def train(loss, batches, x, y, steps, seed):
+def train(loss, batches, unit, x, y, steps, seed):
     """An encoder after `steps` batches."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     encoder = make_encoder()
+    if unit:
+        encoder = keras.Sequential([encoder, keras.layers.UnitNormalization()])
+    margin = {"margin": 0.3} if unit and loss in ("triplet, semi-hard", "triplet, all", "triplet, hard") else {}
     weights = None
     if batches in ("weighted", "square root"):
         power = 1.0 if batches == "weighted" else 0.5
         weights = {int(label): weight**power for label, weight in kbs.class_weights(y).items()}
-    encoder.compile(optimizer=keras.optimizers.Adam(0.001), loss=LOSSES[loss](class_weight=weights))
+    encoder.compile(optimizer=keras.optimizers.Adam(0.001), loss=LOSSES[loss](class_weight=weights, **margin))
     if batches == "balanced":
         sequence = kbs.BalancedBatchSequence(x, y, 8, 32, steps_per_epoch=min(EPOCH, steps), seed=seed)
         encoder.fit(sequence, epochs=steps // len(sequence), verbose=0)
@@ -56,7 +60,7 @@ def train(loss, batches, x, y, steps, seed):
         rng, n = np.random.default_rng(seed), steps * IMAGES
         order = np.concatenate([rng.permutation(len(y)) for _ in range(n // len(y) + 1)])[:n]
         encoder.fit(x[order], y[order], batch_size=IMAGES, shuffle=False, verbose=0)
-    return keras.Sequential([encoder, keras.layers.UnitNormalization()]) if loss in ON_COSINES else encoder
+    return keras.Sequential([encoder, keras.layers.UnitNormalization()]) if loss in ON_COSINES and not unit else encoder
 
 
 def tables(runs):
@@ -75,6 +79,7 @@ def main():
     parser.add_argument("--steps", type=int, default=500, help=f"up to {EPOCH}, or a multiple of it")
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--batches", nargs="+", choices=BATCHES, default=BATCHES)
+    parser.add_argument("--unit", action="store_true")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     with np.load(arguments.data) as file:
@@ -89,7 +94,7 @@ def main():
             for seed in range(arguments.seeds):
                 start = time.perf_counter()
                 chosen, counts = long_tail(y, free, sizes, seed)
-                encoder = train(loss, batches, x[chosen], y[chosen], arguments.steps, seed)
+                encoder = train(loss, batches, arguments.unit, x[chosen], y[chosen], arguments.steps, seed)
                 arm = f"{loss}; {batches}"
                 runs.setdefault(arm, []).append(judge(encoder, x, y, pairs, similar, counts))
                 print(f"{arm}, seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
