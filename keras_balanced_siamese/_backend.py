@@ -96,7 +96,6 @@ else:
         not_equal=tf.not_equal,
         ones_like=tf.ones_like,
         reshape=tf.reshape,
-        searchsorted=tf.searchsorted,
         segment_sum=tf.math.unsorted_segment_sum,
         shape=tf.shape,
         sigmoid=tf.sigmoid,

@@ -7,7 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import add_metric_variable, attach_metric, is_baked_in, ops, to_numpy
+from keras_balanced_siamese._backend import (
+    add_metric_variable,
+    attach_metric,
+    count_not_above,
+    is_baked_in,
+    ops,
+    to_numpy,
+)
 from keras_balanced_siamese._typing import Label, Tensor
 
 
@@ -76,7 +83,7 @@ class LiveClassWeights(keras.metrics.Metric):
         return ops.convert_to_tensor(np.asarray(self.classes, _float(like)))
 
     def _positions(self, labels: Tensor) -> Tensor:
-        return ops.minimum(ops.searchsorted(self._labels(labels), labels), len(self.classes) - 1)
+        return ops.maximum(count_not_above(self._labels(labels)[None, :], labels[None, :])[0] - 1, 0)
 
     def result(self) -> dict[str, Tensor]:
         """Nothing: `AdaptiveClassWeight` reports, and what `model.evaluate` returns does not change."""
