@@ -77,7 +77,6 @@ else:
         custom_gradient=tf.custom_gradient,
         equal=tf.equal,
         exp=tf.exp,
-        expand_dims=tf.expand_dims,
         floor=tf.floor,
         isnan=tf.math.is_nan,
         less=tf.less,

@@ -462,6 +462,14 @@ def test_a_loss_without_weights_cannot_be_adapted():
         model.fit(np.zeros((4, 3)), np.zeros(4), verbose=0, callbacks=[kbs.AdaptiveClassWeight(loss)])
 
 
+def test_the_distance_of_a_siamese_model_is_no_embedding():
+    inputs = keras.Input((3,))
+    model = kbs.siamese_model(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+    model.compile("sgd", kbs.WeightedTripletLoss())
+    with pytest.warns(UserWarning, match="loss on pairs"):
+        model.test_on_batch((np.zeros((4, 3)), np.ones((4, 3))), np.array([0, 1, 0, 1]))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [

@@ -272,9 +272,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if not isinstance(self.target, EpochSequence):
             if data is not None:
                 raise ValueError(
-                    "`validation_data` measures the classes of the data, but a loss weighs the pair labels 0 and 1: "
-                    "pass a `BalancedPairSequence` as `target`, or monitor='val_class_loss' to use the validation data "
-                    "of `fit`."
+                    "`validation_data` is for a `BalancedPairSequence` as `target`. A loss is adapted to the training "
+                    "losses of its classes, or with monitor='val_class_loss' to those on the validation data of `fit`."
                 )
             if self.target is not None and not isinstance(self.target, WeightedLoss):
                 raise TypeError(

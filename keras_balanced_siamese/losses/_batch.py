@@ -1,5 +1,6 @@
 """What every loss on a batch of embeddings shares: labels, class weights, who counts, and one value an anchor."""
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._live import WeightedLoss
 
 EXACT = 2.0**24  # from here on float32 does not tell whole numbers apart
+NOWHERE = -1e30  # a logit that counts as minus infinity, and whose differences are finite
 
 
 class Term(NamedTuple):
@@ -85,6 +87,12 @@ def _one_label_each(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
             "This loss needs embeddings `y_pred` of shape (batch, dim) and one class label for each, `y_true` of shape "
             "(batch,) or (batch, 1). One-hot rows become labels by `y.argmax(axis=1)`. "
             f"Received: y_true of shape {given[0]}, y_pred of shape {given[1]}"
+        )
+    if given[1][1] == 1:
+        warnings.warn(
+            "Embeddings of one number: if they are the distances of a `siamese_model`, they need a loss on pairs, such "
+            "as `WeightedContrastiveLoss`; a loss on class labels trains the encoder alone.",
+            stacklevel=4,
         )
     dtype = "float64" if "float64" in str(x.dtype) else "float32"
     return ops.reshape(ops.cast(labels, dtype), (-1,)), ops.cast(x, dtype)

@@ -6,9 +6,7 @@ from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import at_least, finite, positive
 from keras_balanced_siamese._pairwise import Pairs, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss
-
-NOWHERE = -1e30  # a logit that counts as minus infinity, and whose differences are finite
+from keras_balanced_siamese.losses._batch import NOWHERE, Term, WeightedBatchLoss
 
 
 @register(package=PACKAGE)

@@ -112,12 +112,11 @@ class WeightedTripletLoss(WeightedBatchLoss):
 
     def _all(self, d: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Of each pair (a, p): the sum of its losses over all n, and how many are positive, `(B, B)` each."""
-        far = ops.where(pairs.negative, d, 0.0)
-        order = ops.argsort(ops.where(pairs.negative, ops.stop_gradient(d), float("inf")), axis=1)
-        rows = ops.take_along_axis(ops.where(pairs.negative, ops.stop_gradient(d), float("inf")), order, axis=1)
+        order, rows = _ascending(ops.stop_gradient(d), pairs.negative)
         reach = d + self.margin
         active = count_not_above(rows, ops.stop_gradient(reach))
-        before = ops.cumsum(ops.take_along_axis(far, order, axis=1), axis=1)  # (B, B): of the nearest 1, 2, ...
+        nearest = ops.take_along_axis(ops.where(pairs.negative, d, 0.0), order, axis=1)
+        before = ops.cumsum(nearest, axis=1)  # (B, B): of the nearest 1, 2, ...
         before = ops.concatenate([ops.zeros_like(before[:, :1]), before], axis=1)
         counts = ops.cast(active, d.dtype)
         return counts * reach - ops.take_along_axis(before, active, axis=1), counts
@@ -128,8 +127,14 @@ class WeightedTripletLoss(WeightedBatchLoss):
 
 def semi_hard(d: Tensor, negative: Tensor) -> Tensor:
     """The column `(B, B)` of the semi-hard negative of each pair (a, p), from the distances `(B, B)`."""
-    far = ops.where(negative, d, float("inf"))
-    order = ops.argsort(far, axis=1)
-    nearer = count_not_above(ops.take_along_axis(far, order, axis=1), d)  # negatives not farther than p
+    order, rows = _ascending(d, negative)
+    nearer = count_not_above(rows, d)  # negatives not farther than p
     last = ops.sum(ops.cast(negative, nearer.dtype), axis=1, keepdims=True) - 1
     return ops.take_along_axis(order, ops.maximum(ops.minimum(nearer, last), 0), axis=1)
+
+
+def _ascending(d: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """The columns `(B, B)` of each anchor's negatives, nearest first, and their distances; the rest is at infinity."""
+    far = ops.where(negative, d, float("inf"))
+    order = ops.argsort(far, axis=1)
+    return order, ops.take_along_axis(far, order, axis=1)
