@@ -71,7 +71,8 @@ def _whole_numbers(class_weight: Any) -> list[int]:
     if odd or not class_weight or not all(abs(int(label)) < EXACT for label in class_weight):
         raise ValueError(
             "`class_weight` must have the whole numbers that `y_true` holds as its keys, below 2 ** 24: for a "
-            "`BalancedBatchSequence` the positions in its `classes`, {0: ..., 1: ...}. "
+            "`BalancedBatchSequence` the positions in its `classes`, "
+            "`{k: weights[label] for k, label in enumerate(batches.classes)}`. "
             f"Received: {str(dict(class_weight))[:200]}"
         )
     return sorted(int(label) for label in class_weight)
