@@ -359,6 +359,22 @@ def test_cosine_distances_of_near_parallel_vectors():
     np.testing.assert_allclose(found[0], 1.0)  # a zero vector has the cosine 0 with all
 
 
+def test_gradients_keep_their_digits_far_from_the_origin():
+    labels, x = np.array([0, 0, 1, 1, 2, 2]), (SOME * 8).round() / 8  # of few digits: the shift changes nothing
+    near, far = (slope_of("contrastive")(labels, (x + shift).astype("float32"))[1] for shift in (0.0, 2.0**13))
+    assert np.abs(near).max() > 0.1
+    np.testing.assert_allclose(far, near, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["contrastive-cosine", "supervised", "multi-similarity-unmined"])
+def test_a_zero_vector_has_a_zero_gradient_on_cosines(kind):
+    x = SOME.copy()
+    x[1] = 0
+    _, slope = slope_of(kind)(np.array([0, 0, 1, 1, 0, 1]), x)
+    assert not slope[1].any()
+    assert slope[[0, 2, 3, 4, 5]].any(axis=1).all()
+
+
 # ---- in `fit`
 
 LOSSES = {
@@ -446,6 +462,17 @@ def test_weights_are_live_and_the_loss_of_each_class_is_recorded(tmp_path):
     again = keras.models.load_model(tmp_path / "encoder.keras")
     assert dict(again.loss.class_weight) == dict(loss.class_weight)
     assert float(again.loss(labels, x)) == pytest.approx(history["loss"][1], rel=1e-5)
+
+
+def test_a_class_without_pairs_has_no_recorded_loss_and_keeps_its_weight():
+    labels, x = np.array([0, 0, 1, 1, 2]), batch(5, 3)[1]
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile("sgd", kbs.WeightedTripletLoss(class_weight={0: 1.0, 1: 1.0, 2: 1.0}))
+    adapt = kbs.AdaptiveClassWeight(warmup_epochs=0)
+    history = model.fit(x, labels, batch_size=5, epochs=3, verbose=0, callbacks=[adapt]).history
+    assert np.isnan(history["class_loss/2"]).all()
+    assert np.isfinite(history["class_loss/0"]).all()
+    assert history["class_weight/2"] == [1.0, 1.0, 1.0]
 
 
 def test_a_loss_without_weights_cannot_be_adapted():
