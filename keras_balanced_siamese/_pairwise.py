@@ -1,6 +1,7 @@
 """All pairs of a batch: their distances, and which of them are of one class."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,28 +12,35 @@ DISTANCES = ("euclidean", "squared", "cosine")
 SMALLEST = float(np.finfo(np.float32).tiny)  # 1 over anything smaller may be infinite
 
 
-class Pairs(NamedTuple):
-    """Who is whose partner in a batch of B items; only anchors that have a positive and a negative take part."""
+class Pairs:
+    """Who is whose partner in a batch of B items; only anchors that have a positive and a negative take part.
 
-    anchor: Tensor  # (B,) bool: has a positive and a negative
-    positive: Tensor  # (B, B) bool: the column is another item of the class of the anchor in this row
-    negative: Tensor  # (B, B) bool: the column is of another class
-    n_positive: Tensor  # (B,) float
-    n_negative: Tensor  # (B,) float
+    Attributes:
+        anchor: `(B,)` bool: has a positive and a negative.
+        same: `(B, B)` bool: the two are of one class, or one item.
+        n_positive, n_negative: `(B,)` float: how many partners of the two kinds each anchor has.
+    """
 
+    def __init__(self, labels: Tensor):
+        """The pairs of a batch with the labels `(B,)`, as floats."""
+        total = ops.cast(ops.shape(labels)[0], labels.dtype)
+        self.same = ops.equal(labels[:, None], labels[None, :])
+        alike = ops.sum(ops.cast(self.same, labels.dtype), axis=1)
+        self.anchor = ops.logical_and(alike > 1, alike < total)
+        counted = ops.cast(self.anchor, labels.dtype)
+        self.n_positive, self.n_negative = counted * (alike - 1.0), counted * (total - alike)
 
-def pairs_of(labels: Tensor) -> Pairs:
-    """The pairs of a batch with the labels `(B,)`, as floats."""
-    position = ops.arange(ops.shape(labels)[0])
-    same = ops.equal(labels[:, None], labels[None, :])
-    alike = ops.sum(ops.cast(same, labels.dtype), axis=1)
-    anchor = ops.logical_and(alike > 1, alike < ops.cast(ops.shape(labels)[0], labels.dtype))
-    here = anchor[:, None]
-    positive = ops.logical_and(ops.logical_and(same, here), ops.not_equal(position[:, None], position[None, :]))
-    negative = ops.logical_and(ops.logical_not(same), here)
-    counted = ops.cast(anchor, labels.dtype)
-    total = ops.cast(ops.shape(labels)[0], labels.dtype)
-    return Pairs(anchor, positive, negative, counted * (alike - 1.0), counted * (total - alike))
+    @property
+    def positive(self) -> Tensor:
+        """`(B, B)` bool: the column is another item of the class of the anchor in this row."""
+        position = ops.arange(ops.shape(self.anchor)[0])
+        other = ops.not_equal(position[:, None], position[None, :])
+        return ops.logical_and(ops.logical_and(self.same, self.anchor[:, None]), other)
+
+    @property
+    def negative(self) -> Tensor:
+        """`(B, B)` bool: the column is of another class than the anchor in this row."""
+        return ops.logical_and(ops.logical_not(self.same), self.anchor[:, None])
 
 
 def distances(x: Tensor, kind: str) -> Tensor:
@@ -41,39 +49,91 @@ def distances(x: Tensor, kind: str) -> Tensor:
     Euclidean distances have the digits of a difference: |a|^2 + |b|^2 - 2ab, which is one product of matrices, loses
     those of a distance that is small beside the embeddings. Their gradient is such a product.
     """
-    if kind == "cosine":  # 1 - cos loses its digits where the cosine is near 1
-        directions, zero = unit(x)
-        undefined = ops.cast(zero, x.dtype)  # (B, 1): a zero vector has the cosine 0 with all
-        return 0.5 * (_squared(directions) + undefined + ops.transpose(undefined))
-    return _squared(x) if kind == "squared" else _euclidean(x)
+    points, apart = _placed(x, kind)
+
+    @ops.custom_gradient
+    def all_pairs(points: Tensor) -> Any:
+        d = _between(points, apart, kind)
+
+        def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+            slope = _per_difference(args[0] if upstream is None else upstream, d, kind)
+            return _pull(slope + ops.transpose(slope), points)
+
+        return d, gradient
+
+    return all_pairs(points)
 
 
-@ops.custom_gradient
-def _squared(x: Tensor) -> Any:
-    def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
-        return 2.0 * _pull(args[0] if upstream is None else upstream, x)
+def sums_over_others(x: Tensor, kind: str, weight: Tensor | None, curve: Callable[[Tensor], Any]) -> Tensor:
+    """For each of the embeddings `(B, dim)`, a loss of its distance to each other one, summed up: `(B, 2)`.
 
-    return _exact(x), gradient
+    The same as summing a function of `distances`, in far fewer operations on matrices of all pairs, which is what such
+    a sum costs.
+
+    Args:
+        x: The embeddings.
+        kind: Which distance.
+        weight: What each item counts in the sums of the others, `(B,)`; `None` for 1.
+        curve: Takes the distances `(B, B)`, and returns the losses `(B, B)`, a function without arguments that gives
+            the derivative of each by its distance, and a column `(B, 1)` that is passed on as it is.
+
+    Returns:
+        The sums, and the column, which has no gradient.
+    """
+    points, apart = _placed(x, kind)
+
+    @ops.custom_gradient
+    def sums(points: Tensor) -> Any:
+        d = _between(points, apart, kind)
+        losses, derivative, column = curve(d)
+        total = ops.sum(losses, axis=1, keepdims=True) if weight is None else losses @ weight[:, None]
+
+        def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+            own = (args[0] if upstream is None else upstream)[:, :1]  # (B, 1)
+            other = ops.ones_like(own) if weight is None else weight[:, None]
+            return _pull(_per_difference(derivative(), d, kind), points, own, other)
+
+        return ops.concatenate([total, column], axis=1), gradient
+
+    return sums(points)
 
 
-@ops.custom_gradient
-def _euclidean(x: Tensor) -> Any:
-    distance = ops.sqrt(_exact(x))
-
-    def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
-        upstream = args[0] if upstream is None else upstream
-        coincident = ops.equal(distance, 0.0)  # false for NaN, which has to stay NaN
-        slope = upstream / ops.where(coincident, 1.0, distance)
-        return _pull(ops.where(coincident, 0.0, slope), x)
-
-    return distance, gradient
+def _placed(x: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
+    """Points whose distances are looked for, and for cosines which have no direction, `(B, 1)`."""
+    if kind != "cosine":
+        return x, None
+    directions, zero = unit(x)
+    return directions, ops.cast(zero, x.dtype)
 
 
-def _pull(slope: Tensor, x: Tensor) -> Tensor:
-    """The sum `(B, dim)` of slope times difference over all partners, each pair seen from both sides."""
-    slope = slope + ops.transpose(slope)
+def _between(points: Tensor, apart: Tensor | None, kind: str) -> Tensor:
+    squared = _exact(points)
+    if apart is not None:  # 1 - cos loses its digits where the cosine is near 1; a zero vector has the cosine 0 with all
+        return 0.5 * (squared + apart + ops.transpose(apart))
+    return ops.sqrt(squared) if kind == "euclidean" else squared
+
+
+def _per_difference(slope: Tensor, d: Tensor, kind: str) -> Tensor:
+    """What to multiply the difference of two points by, from the derivatives `(B, B)` by their distances."""
+    if kind == "euclidean":  # `equal` is false for NaN, which has to stay NaN
+        return ops.where(ops.equal(d, 0.0), 0.0, slope / d)
+    return 2.0 * slope if kind == "squared" else slope
+
+
+def _pull(slope: Tensor, x: Tensor, own: Tensor | None = None, other: Tensor | None = None) -> Tensor:
+    """The sum `(B, dim)` of slope times difference over all partners.
+
+    The slopes `(B, B)` are symmetric. With the factors `own` and `other` `(B, 1)` each pair counts from both sides,
+    `own_a * other_b + own_b * other_a` times.
+    """
     x = x - ops.mean(x, axis=0, keepdims=True)
-    pulled = slope @ ops.concatenate([x, ops.ones_like(x[:, :1])], axis=1)  # the last column: the sum of the slopes
+    ends = ops.concatenate([x, ops.ones_like(x[:, :1])], axis=1)  # the last column: the sum of the slopes
+    if own is None or other is None:
+        pulled = slope @ ends
+    else:
+        both = slope @ ops.concatenate([other * ends, own * ends], axis=1)
+        width = x.shape[1] + 1
+        pulled = own * both[:, :width] + other * both[:, width:]
     return x * pulled[:, -1:] - pulled[:, :-1]
 
 

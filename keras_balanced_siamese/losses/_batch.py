@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 from keras_balanced_siamese._backend import ops
-from keras_balanced_siamese._pairwise import Pairs, pairs_of
+from keras_balanced_siamese._pairwise import Pairs
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._live import WeightedLoss
 
@@ -39,15 +39,18 @@ class WeightedBatchLoss(WeightedLoss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels, x = _one_label_each(y_true, y_pred)  # (B,), (B, dim)
-        pairs = pairs_of(labels)
+        pairs = Pairs(labels)
         weight = None if self.live_weights is None else self.live_weights.weights_of(labels)
-        terms = self._terms(x, pairs, weight)
-        size = ops.cast(ops.shape(labels)[0], x.dtype)
-        losses = sum(term.weighted * (size / _at_least_one(ops.sum(term.count))) for term in terms)
+        losses, own = self._losses(x, pairs, weight)
         if self.live_weights is not None:
-            own = sum(term.plain / _at_least_one(term.count) for term in terms)
             self.live_weights.update_state_of(labels, ops.stop_gradient(own), pairs.anchor)
         return losses + _nan_where_broken(labels, x)
+
+    def _losses(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The weighted loss of each anchor, and what it has without weights and among its own pairs; `(B,)` both."""
+        terms = self._terms(x, pairs, weight)
+        losses = sum(term.weighted * share_of(term.count) for term in terms)
+        return losses, sum(term.plain / at_least_one(term.count) for term in terms)
 
     def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
         raise NotImplementedError
@@ -99,7 +102,13 @@ def _one_label_each(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
     return ops.reshape(ops.cast(labels, dtype), (-1,)), ops.cast(x, dtype)
 
 
-def _at_least_one(count: Tensor) -> Tensor:
+def share_of(count: Tensor) -> Tensor:
+    """What a sum over an anchor's pairs is multiplied by, from the counts `(B,)`: the batch over all that it counted."""
+    return ops.cast(ops.shape(count)[0], count.dtype) / at_least_one(ops.sum(count))
+
+
+def at_least_one(count: Tensor) -> Tensor:
+    """A count to divide by."""
     return ops.maximum(count, ops.ones_like(count))
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import at_least, one_of, positive
-from keras_balanced_siamese._pairwise import DISTANCES, Pairs, distances
+from keras_balanced_siamese._pairwise import DISTANCES, Pairs, sums_over_others
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, sums
+from keras_balanced_siamese.losses._batch import WeightedBatchLoss, at_least_one, share_of
 
 
 @register(package=PACKAGE)
@@ -77,15 +77,33 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         self.squared = bool(squared)
         self.distance = one_of("distance", distance, DISTANCES)
 
-    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
-        d = distances(x, self.distance)
-        pull = ops.maximum(d - self.positive_margin, 0.0) if self.positive_margin else d
-        push = ops.maximum(self.margin - d, 0.0)
-        if self.squared:
-            pull, push = ops.square(pull), ops.square(push)
-        positive = sums(pull, pairs.positive, pairs.n_positive, weight)
-        negative = sums(push, pairs.negative, pairs.n_negative, weight)
-        return [Term(0.5 * term.plain, 0.5 * term.weighted, term.count) for term in (positive, negative)]
+    def _losses(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        pull_share, push_share = 0.5 * share_of(pairs.n_positive), 0.5 * share_of(pairs.n_negative)
+        record = self.live_weights is not None and self.live_weights.recording
+        power = 2.0 if self.squared else 1.0
+        pull_by, push_by = (ops.sqrt(one) if self.squared else one for one in (pull_share, push_share))
+
+        def curve(d: Tensor) -> Any:
+            beyond = ops.where(pairs.same, pull_by * self._pull(d), push_by * ops.maximum(self.margin - d, 0.0))
+            losses = ops.square(beyond) if self.squared else beyond
+
+            def derivative() -> Tensor:
+                sides = ops.where(pairs.same, power * pull_by, -power * push_by)
+                return sides * (beyond if self.squared else ops.cast(beyond > 0.0, d.dtype))
+
+            if not record:
+                return losses, derivative, ops.zeros_like(d[:, :1])
+            pull, push = at_least_one(pairs.n_positive) * pull_share, at_least_one(pairs.n_negative) * push_share
+            own = ops.where(pairs.same, losses / pull[:, None], losses / push[:, None])
+            return losses, derivative, 0.5 * ops.sum(own, axis=1, keepdims=True)
+
+        sums = sums_over_others(x, self.distance, weight, curve)
+        counted = ops.cast(pairs.anchor, x.dtype)
+        own_weight = counted if weight is None else counted * weight
+        return own_weight * sums[:, 0], sums[:, 1]
+
+    def _pull(self, d: Tensor) -> Tensor:
+        return ops.maximum(d - self.positive_margin, 0.0) if self.positive_margin else d
 
     def get_config(self) -> dict[str, Any]:
         return {
