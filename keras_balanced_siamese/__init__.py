@@ -32,6 +32,7 @@ from keras_balanced_siamese.metrics import TrueAcceptRate as TrueAcceptRate
 from keras_balanced_siamese.metrics import VerificationAUC as VerificationAUC
 from keras_balanced_siamese.metrics import VerificationPRAUC as VerificationPRAUC
 from keras_balanced_siamese.pairs import BalancedPairSequence as BalancedPairSequence
+from keras_balanced_siamese.plots import plot_class_weights as plot_class_weights
 from keras_balanced_siamese.plots import plot_det as plot_det
 from keras_balanced_siamese.plots import plot_distances as plot_distances
 from keras_balanced_siamese.plots import plot_embeddings as plot_embeddings

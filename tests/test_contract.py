@@ -155,6 +155,7 @@ def test_public_names_are_those_of_the_documentation():
         "custom_objects",
         "evaluate_embeddings",
         "evaluate_pairs",
+        "plot_class_weights",
         "plot_det",
         "plot_distances",
         "plot_embeddings",

@@ -99,7 +99,7 @@ def assert_fits(figure, spare=1.0):
     hidden = {id(text) for ax in figure.axes for text in hidden_labels(ax)}
     texts = [text for text in figure.findobj(mpl.text.Text) if text.get_visible() and text.get_text().strip()]
     texts = [text for text in texts if id(text) not in hidden]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    boxes = [(text.get_text(), mpl.text.Text.get_window_extent(text, renderer)) for text in texts]  # without leaders
     for name, box in boxes:
         assert frame.x0 - spare <= box.x0, name
         assert box.x1 <= frame.x1 + spare, name

@@ -41,7 +41,7 @@ def _some(labels: Iterable[Label]) -> str:
     return ", ".join(repr(label) for label in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def thirds(classes: list[Label], counts: dict[Label, int]) -> dict[str, list[int]]:
+def thirds(classes: list[Label], counts: Mapping[Label, float]) -> dict[str, list[int]]:
     """Positions in `classes` of the most common, the middle and the rarest third; nothing if all are as common."""
     known = [counts.get(label, 0) for label in classes]
     if len(set(known)) < 2:

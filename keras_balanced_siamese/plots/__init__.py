@@ -1,6 +1,7 @@
-"""A report, embeddings or pairs of images -> pictures. Needs matplotlib, and imports it where a picture is drawn."""
+"""A report, embeddings, pairs or adapted weights -> pictures. Needs matplotlib, and imports it only to draw."""
 
 from keras_balanced_siamese.plots._axes import pyplot as pyplot
+from keras_balanced_siamese.plots._class_weights import plot_class_weights as plot_class_weights
 from keras_balanced_siamese.plots._det import plot_det as plot_det
 from keras_balanced_siamese.plots._distances import plot_distances as plot_distances
 from keras_balanced_siamese.plots._embeddings import plot_embeddings as plot_embeddings
