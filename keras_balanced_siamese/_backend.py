@@ -35,11 +35,12 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
         setattr(model, name, metric)
 
-    def is_baked_in(x: Tensor) -> bool:
-        """Whether `x` belongs to a step in which variables that no model tracks become constants."""
+    def is_baked_in(variable: Any, x: Tensor) -> bool:
+        """Whether the variable is a constant in the compiled step to which `x` belongs."""
         if keras.backend.backend() != "jax":
             return False
-        return isinstance(x, importlib.import_module("jax").core.Tracer)
+        tracer = importlib.import_module("jax").core.Tracer
+        return isinstance(x, tracer) and not isinstance(keras.ops.convert_to_tensor(variable), tracer)
 
     def to_numpy(x: Tensor) -> np.ndarray:
         """The values of a tensor or variable; NumPy warns of how Keras reads a variable itself."""
@@ -78,6 +79,7 @@ else:
         equal=tf.equal,
         exp=tf.exp,
         floor=tf.floor,
+        isfinite=tf.math.is_finite,
         isnan=tf.math.is_nan,
         less=tf.less,
         log1p=tf.math.log1p,
@@ -168,8 +170,8 @@ else:
         setattr(model, name, metric)
         model._auto_track_sub_layers = True
 
-    def is_baked_in(_x: Tensor) -> bool:
-        """Whether a tensor belongs to a step in which variables that no model tracks become constants: never here."""
+    def is_baked_in(_variable: Any, _x: Tensor) -> bool:
+        """Whether the variable is a constant in the compiled step to which `x` belongs: never here."""
         return False
 
     def to_numpy(x: Tensor) -> np.ndarray:

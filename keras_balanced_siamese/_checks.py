@@ -4,6 +4,8 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 
 def positive(name: str, value: Any) -> float:
     """Return `value` as a float if it is a finite number above 0."""
@@ -48,9 +50,16 @@ def whole(name: str, value: Any, least: int) -> int:
 
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """Return `value` if it is one of the `allowed` words."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={value!r}")
     return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool if it is one, or 0 or 1."""
+    if not isinstance(value, (Integral, np.bool_)) or value not in (0, 1):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(value)
 
 
 def _number(name: str, value: Any) -> float:

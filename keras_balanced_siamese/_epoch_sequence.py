@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_balanced_siamese._ahead import Ahead
 from keras_balanced_siamese._backend import PyDataset, tf_dataset
-from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._checks import flag, whole
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
 from keras_balanced_siamese._sources import Loader, check_lengths, open_source
 from keras_balanced_siamese._typing import ArrayLike, ClassWeights, Label
@@ -50,7 +50,7 @@ class EpochSequence(PyDataset):
         source = open_source(x)
         check_lengths(source, len(self._labels.codes))
         self.seed = secrets.randbits(63) if seed is None else whole("seed", seed, 0)
-        self.redraw = bool(redraw)
+        self.redraw = flag("redraw", redraw)
         self.transform = _function("transform", transform, "one sample")
         self.batch_transform = _function("batch_transform", batch_transform, "the samples of a batch")
         self._loader = Loader(source, self.transform, self.batch_transform, self.seed)

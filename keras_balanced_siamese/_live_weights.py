@@ -75,8 +75,10 @@ class LiveClassWeights(keras.metrics.Metric):
         return ops.where(known, ops.take(weights, position, axis=0), float("nan"))
 
     def _records(self, losses: Tensor) -> bool:
-        if not self.recording and is_baked_in(losses):
+        """Whether to record; a step of a model that does not carry the variables must not."""
+        if is_baked_in(self.class_weight, losses):
             self._baked_in = True
+            return False
         return self.recording
 
     def _labels(self, like: Tensor) -> Tensor:

@@ -86,6 +86,7 @@ def sums_over_others(x: Tensor, kind: str, weight: Tensor | None, curve: Callabl
     def sums(points: Tensor) -> Any:
         d = _between(points, apart, kind)
         losses, derivative, column = curve(d)
+        losses = ops.cast(losses, d.dtype)  # on PyTorch, Keras makes float32 of float64 here and there
         total = ops.sum(losses, axis=1, keepdims=True) if weight is None else losses @ weight[:, None]
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
@@ -108,7 +109,9 @@ def _placed(x: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
 
 def _between(points: Tensor, apart: Tensor | None, kind: str) -> Tensor:
     squared = _exact(points)
-    if apart is not None:  # 1 - cos loses its digits where the cosine is near 1; a zero vector has the cosine 0 with all
+    if (
+        apart is not None
+    ):  # 1 - cos loses its digits where the cosine is near 1; a zero vector has the cosine 0 with all
         return 0.5 * (squared + apart + ops.transpose(apart))
     return ops.sqrt(squared) if kind == "euclidean" else squared
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._checks import fraction, whole
+from keras_balanced_siamese._checks import flag, fraction, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._frequency_check import starting_weights
 from keras_balanced_siamese._pair_plan import PairPlan
@@ -116,7 +116,7 @@ class BalancedPairSequence(EpochSequence):
         if positive_fraction is not None:
             self.positive_fraction = fraction("positive_fraction", positive_fraction)
         self.class_sampling = class_sampling
-        self.with_classes = bool(with_classes)
+        self.with_classes = flag("with_classes", with_classes)
         sampling = (class_sampling, resampling, self.positive_fraction, max_repeats, epochs)
         self._sampler = PairSampler(self._labels, self._loader.source, *sampling, self.seed)
         self._steps = -(-self._sampler.total // self.batch_size)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
 from keras_balanced_siamese.layers.sides import SplitSides, StackSides
@@ -39,7 +40,7 @@ def siamese_model(
         the encoder's name: what is trained here is trained there.
 
     Raises:
-        TypeError: If `encoder` is no model.
+        TypeError: If `encoder` is no model, or another argument of the wrong kind.
         ValueError: If the encoder's inputs are not known, or its output is not one tensor `(batch, dim)`.
 
     Examples:
@@ -59,11 +60,20 @@ def siamese_model(
             "The encoder's input shape must be known: start it with `keras.Input(shape)`, or wrap it as "
             f"`keras.Sequential([keras.Input(shape), encoder])`. Received: encoder={encoder!r}"
         )
+    if isinstance(distance, type) or not (distance is None or callable(distance)):
+        raise TypeError(
+            "`distance` must be a layer that takes [left, right], such as `CosineDistance()`. "
+            f"Received: distance={distance!r}"
+        )
+    if isinstance(probability, type):
+        raise TypeError(f"`probability` must be a layer, made, and no class. Received: probability={probability!r}")
+    if not isinstance(probability, keras.layers.Layer):
+        probability = flag("probability", probability)
     template = encoder.inputs[0] if isinstance(encoder, keras.Sequential) else encoder.input
     if isinstance(template, (list, tuple)) and len(template) == 1:
         template = template[0]
     left, right = _like(template, "left"), _like(template, "right")
-    if one_pass:
+    if flag("one_pass", one_pass):
         embeddings = SplitSides(name="split_sides")(_encode(encoder, _stack(left, right, "stack_sides")))
     else:
         embeddings = [_encode(encoder, left), _encode(encoder, right)]

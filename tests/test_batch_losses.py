@@ -202,9 +202,24 @@ def test_a_nan_is_never_hidden(kind):
     broken[2, 1] = np.nan
     assert math.isnan(float(KINDS[kind]()(labels, broken)))
     assert math.isnan(float(KINDS[kind]()([0, 1, 2, 3, 4, 5], broken)))  # no pair at all
+    broken[2, 1] = np.inf
+    for one in (labels, [0, 1, 2, 3, 4, 5]):
+        assert math.isnan(float(KINDS[kind]()(one, broken)))
+    assert math.isnan(float(KINDS[kind]()([0, 1, 0, 1, -(2**24), -(2**24)], x)))
     assert math.isnan(float(KINDS[kind]()([0.0, 1, 0, 1, np.nan, 1], x)))
     assert math.isnan(float(KINDS[kind]()([0, 1, 0, 1, 2**24, 2**24 + 1], x)))  # float32 takes them for one class
     assert math.isnan(float(KINDS[kind](class_weight={0: 1.0, 1: 1.0})([0, 1, 0, 1, 7, 7], x)))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64")
+@pytest.mark.parametrize("kind", KINDS)
+def test_float64(kind):
+    labels, x = batch(9, 3)
+    x = x.astype("float64")
+    value = KINDS[kind](class_weight=WEIGHTS, dtype="float64")(labels, x)
+    expected = SLOW[kind](labels.tolist(), x, [WEIGHTS[c] for c in labels.tolist()])
+    # on PyTorch, Keras makes float32 of it here and there
+    assert float(value) == pytest.approx(expected, rel=1e-5 if keras.backend.backend() == "torch" else 1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -458,6 +473,13 @@ def test_weights_are_live_and_the_loss_of_each_class_is_recorded(tmp_path):
         assert [history[f"class_weight/{c}"][epoch] for c in new] == pytest.approx(list(weights.values()), rel=1e-5)
         expected = slow_contrastive(labels.tolist(), x, [weights[c] for c in labels.tolist()])
         assert history["loss"][epoch] == pytest.approx(expected, rel=1e-5)
+    for c in new:  # what each anchor of the class has among its own pairs, whatever the weights
+        among = []
+        for a in np.flatnonzero(labels == c):
+            positives, negatives = partners(labels.tolist(), a)
+            among.append(np.mean([distance("euclidean", x[a], x[p]) ** 2 for p in positives]) / 2)
+            among[-1] += np.mean([max(1 - distance("euclidean", x[a], x[n]), 0) ** 2 for n in negatives]) / 2
+        assert history[f"class_loss/{c}"] == pytest.approx([np.mean(among)] * 2, rel=1e-5)
     model.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras")
     assert dict(again.loss.class_weight) == dict(loss.class_weight)
@@ -497,12 +519,23 @@ def test_the_distance_of_a_siamese_model_is_no_embedding():
         model.test_on_batch((np.zeros((4, 3)), np.ones((4, 3))), np.array([0, 1, 0, 1]))
 
 
+def test_half_precision_as_the_default_of_keras_leaves_class_labels_whole():
+    keras.backend.set_floatx("float16")
+    try:
+        assert "float32" in str(kbs.WeightedTripletLoss().dtype)
+    finally:
+        keras.backend.set_floatx("float32")
+
+
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
         (lambda: kbs.WeightedTripletLoss(margin=0), ValueError, "`margin` must be positive"),
         (lambda: kbs.WeightedTripletLoss(margin="hard"), TypeError, "`margin` must be a number"),
+        (lambda: kbs.WeightedTripletLoss(margin=np.ones(2)), TypeError, "`margin` must be a number"),
         (lambda: kbs.WeightedTripletLoss(mining="semihard"), ValueError, "`mining` must be one of"),
+        (lambda: kbs.WeightedTripletLoss(mining=np.ones(2)), ValueError, "`mining` must be one of"),
+        (lambda: kbs.WeightedBatchContrastiveLoss(squared="no"), TypeError, "`squared` must be True or False"),
         (lambda: kbs.WeightedTripletLoss(distance="L2"), ValueError, "`distance` must be one of"),
         (lambda: kbs.WeightedTripletLoss("soft", "all"), ValueError, "takes a hinge"),
         (lambda: kbs.WeightedTripletLoss(dtype="float16"), ValueError, "half precision cannot hold"),

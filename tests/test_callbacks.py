@@ -528,6 +528,32 @@ def test_an_assignment_that_a_compiled_step_cannot_see_warns():
     assert model.fit(pairs, epochs=1, verbose=0).history["loss"][0] == pytest.approx(10 * first, rel=1e-5)
 
 
+def test_a_loss_that_moves_to_a_model_without_the_callback_is_not_silently_stale():
+    x, y = clusters()
+    loss, pairs = kbs.WeightedContrastiveLoss(), kbs.BalancedPairSequence(x, y, seed=0, redraw=False)
+    compiled(loss).fit(pairs, epochs=1, verbose=0, callbacks=[AdaptiveClassWeight(loss)])
+    loss.class_weight = {0: 1.0, 1: 1.0}
+    second = compiled(loss, keras.optimizers.SGD(0.0))
+    first = second.fit(pairs, epochs=1, verbose=0).history["loss"][0]
+    if keras.backend.backend() == "jax":
+        with pytest.warns(UserWarning, match="keeps the old class weights"):
+            loss.class_weight = {0: 10.0, 1: 10.0}
+    else:
+        loss.class_weight = {0: 10.0, 1: 10.0}
+        assert second.fit(pairs, epochs=1, verbose=0).history["loss"][0] == pytest.approx(10 * first, rel=1e-5)
+
+
+def test_saved_weights_go_to_a_loss_of_the_same_classes_only():
+    stored = {}
+    kbs.WeightedTripletLoss(class_weight={0: 2.0, 1: 3.0}).save_own_variables(stored)
+    same, others = (kbs.WeightedTripletLoss(class_weight=dict.fromkeys(keys, 1.0)) for keys in ([0, 1], [5, 7]))
+    same.load_own_variables(stored)
+    assert dict(same.class_weight) == {0: 2.0, 1: 3.0}
+    with pytest.warns(UserWarning, match="weights of other classes"):
+        others.load_own_variables(stored)
+    assert dict(others.class_weight) == {5: 1.0, 7: 1.0}
+
+
 def test_steps_of_fit_that_are_not_those_of_the_sequence_are_refused():
     x, y = clusters()
     pairs = BalancedPairSequence(x, y, batch_size=8, seed=0)

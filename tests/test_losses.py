@@ -2,6 +2,7 @@ import json
 import math
 from functools import partial
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -299,6 +300,9 @@ def test_reductions(cls):
 def test_a_nan_is_never_hidden(cls):
     for y, p in (([1.0, 0.0], [np.nan, 0.5]), ([0.0, 1.0], [np.nan, 0.5]), ([np.nan, 1.0], [0.5, 0.5])):
         assert np.isnan(float(cls()(np.array(y), np.array(p))))
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Activation("linear")])
+        model.compile("sgd", cls(), jit_compile=keras.backend.backend() != "torch")
+        assert np.isnan(model.test_on_batch(np.array(p)[:, None], np.array(y)[:, None]))
 
 
 @pytest.mark.parametrize("cls", LOSSES)
@@ -357,6 +361,12 @@ BAD_WEIGHTS = [
 def test_bad_class_weights(cls, weights, error, match):
     with pytest.raises(error, match=match):
         cls(class_weight=weights)
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_labels_outside_0_and_1_are_no_labels(cls):
+    for y in ([1.0, 2.0], [-1.0, 1.0]):
+        assert np.isnan(float(cls()(np.array(y), np.array([0.5, 0.5]))))
 
 
 @pytest.mark.parametrize("margin", [0, -1, math.nan, math.inf])

@@ -223,3 +223,14 @@ def test_one_pass_on_two_replicas():
     two, one = eval(done.stdout.split("FOUND")[1])
     assert np.abs(np.subtract(two, linear_encoder().get_weights()[0])).max() > 1e-3
     np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_bad_arguments():
+    for bad in ({"distance": kbs.EuclideanDistance}, {"distance": "cosine"}):
+        with pytest.raises(TypeError, match="must be a layer that takes"):
+            kbs.siamese_model(linear_encoder(), **bad)
+    with pytest.raises(TypeError, match="must be a layer, made"):
+        kbs.siamese_model(linear_encoder(), probability=kbs.DistanceToProbability)
+    for name in ("probability", "one_pass"):
+        with pytest.raises(TypeError, match="True or False"):
+            kbs.siamese_model(linear_encoder(), **{name: "no"})

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
 
+import keras
+
 from keras_balanced_siamese._backend import ops
 from keras_balanced_siamese._pairwise import Pairs
 from keras_balanced_siamese._typing import ClassWeights, Tensor
@@ -30,6 +32,8 @@ class WeightedBatchLoss(WeightedLoss):
     """
 
     def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):
+        if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
+            kwargs["dtype"] = "float32"
         super().__init__(class_weight, None if class_weight is None else _whole_numbers(class_weight), **kwargs)
         if "16" in str(self.dtype):
             raise ValueError(
@@ -58,7 +62,7 @@ class WeightedBatchLoss(WeightedLoss):
 
 def sums(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> Term:
     """The term of the losses `(B, B)` of the pairs in `mask`, each weighted by both members."""
-    losses = ops.where(mask, losses, 0.0)
+    losses = ops.cast(ops.where(mask, losses, 0.0), count.dtype)  # on PyTorch, Keras makes float32 of float64 at times
     if weight is None:
         plain = ops.sum(losses, axis=1)
         return Term(plain, plain, count)
@@ -103,7 +107,7 @@ def _one_label_each(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def share_of(count: Tensor) -> Tensor:
-    """What a sum over an anchor's pairs is multiplied by, from the counts `(B,)`: the batch over all that it counted."""
+    """What a sum over an anchor's pairs is multiplied by: the size of the batch over the sum of the counts `(B,)`."""
     return ops.cast(ops.shape(count)[0], count.dtype) / at_least_one(ops.sum(count))
 
 
@@ -113,7 +117,7 @@ def at_least_one(count: Tensor) -> Tensor:
 
 
 def _nan_where_broken(labels: Tensor, x: Tensor) -> Tensor:
-    """0, or NaN if an embedding or a label is: it has to show even if its pairs do not count."""
-    broken = ops.isnan(ops.sum(x) + ops.sum(labels))
-    broken = ops.logical_or(broken, ops.any(ops.abs(labels) >= EXACT))
-    return ops.where(broken, float("nan"), 0.0)
+    """0, or NaN if an embedding or a label is not finite: it has to show even if its pairs do not count."""
+    whole = ops.isfinite(ops.sum(x) + ops.sum(labels))
+    whole = ops.logical_and(whole, ops.max(ops.abs(labels)) < EXACT)
+    return ops.where(whole, ops.zeros_like(x[0, 0]), ops.cast(float("nan"), x.dtype))

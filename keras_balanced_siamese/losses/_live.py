@@ -1,5 +1,6 @@
 """What every loss with live class weights shares: checking, showing, changing and saving them."""
 
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +31,8 @@ class WeightedLoss(Loss):
 
         An assignment reaches the very next step of a running `fit` when an `AdaptiveClassWeight` callback watches this
         loss, on every backend. Without it, a backend may go on with the weights that the step was compiled with: there
-        an assignment warns, and `model.compile` takes it up.
+        an assignment warns, and `model.compile` takes it up. Weights of a model that are loaded from a file bring the
+        class weights with them.
         """
         if self.live_weights is None:
             return None
@@ -62,9 +64,19 @@ class WeightedLoss(Loss):
         """Put the weights into the file, so that a resumed training goes on with them."""
         if self.live_weights is not None:
             store["class_weight"] = to_numpy(self.live_weights.class_weight)
+            store["classes"] = np.array(self.live_weights.classes)
 
     def load_own_variables(self, store: Any) -> None:
-        """Take the weights from the file, if it has any."""
+        """Take the weights from the file, if it has any, and they are of the same classes."""
         names = store.keys()  # Keras hands out stores that are no mappings
-        if self.live_weights is not None and "class_weight" in names:
-            self.live_weights.set_weights_of_classes(np.asarray(store["class_weight"]))
+        if self.live_weights is None or "class_weight" not in names:
+            return
+        saved, own = np.asarray(store["classes"]).tolist(), self.live_weights.classes
+        if saved != own:
+            warnings.warn(
+                f"The loss keeps its class weights: the file has weights of other classes. Received: {saved[:20]} "
+                f"instead of {own[:20]}",
+                stacklevel=2,
+            )
+            return
+        self.live_weights.set_weights_of_classes(np.asarray(store["class_weight"]))

@@ -23,8 +23,10 @@ class WeightedPairLoss(WeightedLoss):
         return labels if self.similar_label == 1 else 1.0 - labels
 
     def _weigh(self, labels: Tensor, losses: Tensor) -> Tensor:
-        """The losses times the weights of their labels; a soft label mixes the two weights."""
+        """The losses times the weights of their labels; a soft label mixes the two weights, and others give NaN."""
         assert self.live_weights is not None
+        inside = ops.logical_and(labels >= 0.0, labels <= 1.0)
+        losses = ops.where(inside, losses, ops.cast(float("nan"), losses.dtype))
         self.live_weights.update_state(ops.stop_gradient(labels), ops.stop_gradient(losses))
         weights = ops.cast(ops.convert_to_tensor(self.live_weights.class_weight), losses.dtype)
         return losses * (weights[0] * (1.0 - labels) + weights[1] * labels)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import at_least, one_of, positive
+from keras_balanced_siamese._checks import at_least, flag, one_of, positive
 from keras_balanced_siamese._pairwise import DISTANCES, Pairs, sums_over_others
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._batch import WeightedBatchLoss, at_least_one, share_of
@@ -19,10 +19,11 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
     ```
 
     One pass of the encoder over B items gives B (B - 1) / 2 pairs instead of B / 2. Positive and negative pairs are
-    averaged apart, each kind counting half: the few positive pairs of a batch are not lost among the negative ones, and
-    the loss has the scale of `WeightedContrastiveLoss` on as many pairs of each kind. An anchor counts if it has a
-    positive and a negative in the batch. Without such an anchor the loss is 0, with a zero gradient: a batch of one
-    class pulls nothing together.
+    averaged apart, and before weights each kind counts half: the few positive pairs of a batch are not lost among the
+    negative ones, and the loss has the scale of `WeightedContrastiveLoss` on as many pairs of each kind. Weights that
+    go with 1 / n_c make the negative pairs count more than half. An anchor counts if it has a positive and a negative
+    in the batch. Without such an anchor the loss is 0, with a zero gradient: a batch of one class pulls nothing
+    together.
 
     A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
 
@@ -74,7 +75,7 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
                 f"`positive_margin` must be less than `margin`. Received: positive_margin={positive_margin!r}, "
                 f"margin={margin!r}"
             )
-        self.squared = bool(squared)
+        self.squared = flag("squared", squared)
         self.distance = one_of("distance", distance, DISTANCES)
 
     def _losses(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import at_least, positive
+from keras_balanced_siamese._checks import at_least, flag, positive
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._weighted import WeightedPairLoss, align
 
@@ -45,7 +45,8 @@ class WeightedContrastiveLoss(WeightedPairLoss):
             another, and single outliers, such as wrong labels, have less influence.
 
     Call arguments:
-        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1.
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; outside the loss is NaN. Labels -1 and 1 become such
+          by `(y + 1) / 2`. Of three columns the first is the label, as a `BalancedPairSequence(with_classes=True)` has.
         - `y_pred`: distances `(batch, 1)` or `(batch,)`.
         - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
 
@@ -84,7 +85,7 @@ class WeightedContrastiveLoss(WeightedPairLoss):
                 "`positive_margin` must be less than `margin`, or no pair between them costs anything, whatever its "
                 f"label. Received: positive_margin={positive_margin!r}, margin={margin!r}"
             )
-        self.squared = bool(squared)
+        self.squared = flag("squared", squared)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels, distance = align(y_true, y_pred)  # each (batch,)

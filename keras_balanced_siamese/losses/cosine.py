@@ -35,7 +35,8 @@ class WeightedCosineLoss(WeightedPairLoss):
         reduction, name, dtype: See `keras.losses.Loss`.
 
     Call arguments:
-        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1.
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; outside the loss is NaN. Labels -1 and 1 become such
+          by `(y + 1) / 2`. Of three columns the first is the label, as a `BalancedPairSequence(with_classes=True)` has.
         - `y_pred`: cosine distances `(batch, 1)` or `(batch,)`.
         - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
 

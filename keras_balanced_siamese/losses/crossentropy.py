@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
-from keras_balanced_siamese._checks import at_least, fraction
+from keras_balanced_siamese._checks import at_least, flag, fraction
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._weighted import WeightedPairLoss, align
 
@@ -12,7 +12,8 @@ EPSILON = 1e-7
 
 def binary_crossentropy(target: Tensor, probability: Tensor, gamma: float = 0.0) -> Tensor:
     """Focal cross-entropy of probabilities, which are kept 1e-7 away from 0 and 1."""
-    probability = ops.clip(probability, EPSILON, 1.0 - EPSILON)
+    inside = ops.clip(probability, EPSILON, 1.0 - EPSILON)
+    probability = ops.where(ops.isnan(probability), probability, inside)  # old XLA clips NaN to the lower end
     return _focal(target, ops.log(probability), ops.log(1.0 - probability), gamma)
 
 
@@ -64,7 +65,8 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
         focal_gamma: Exponent of the focal loss, finite and at least 0. Lin et al. use 2.
 
     Call arguments:
-        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1.
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; outside the loss is NaN. Labels -1 and 1 become such
+          by `(y + 1) / 2`. Of three columns the first is the label, as a `BalancedPairSequence(with_classes=True)` has.
         - `y_pred`: probabilities (or logits) `(batch, 1)` or `(batch,)`.
         - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
 
@@ -99,7 +101,7 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
         focal_gamma: float = 0.0,
     ):
         super().__init__(class_weight, similar_label, reduction=reduction, name=name, dtype=dtype)
-        self.from_logits = bool(from_logits)
+        self.from_logits = flag("from_logits", from_logits)
         self.label_smoothing = fraction("label_smoothing", label_smoothing)
         self.focal_gamma = at_least("focal_gamma", focal_gamma, 0)
 

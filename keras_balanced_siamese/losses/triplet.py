@@ -76,7 +76,7 @@ class WeightedTripletLoss(WeightedBatchLoss):
         dtype: Any = None,
     ):
         super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
-        self.margin = margin if margin == "soft" else positive("margin", margin)
+        self.margin = "soft" if isinstance(margin, str) and margin == "soft" else positive("margin", margin)
         self.mining = one_of("mining", mining, MINING)
         self.distance = one_of("distance", distance, DISTANCES)
         if self.mining == "all" and self.margin == "soft":

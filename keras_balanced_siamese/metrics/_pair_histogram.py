@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
-from keras_balanced_siamese._checks import finite
+from keras_balanced_siamese._checks import finite, flag
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
 from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, ThresholdBins
@@ -48,7 +48,7 @@ class PairHistogram(keras.metrics.Metric):
         super().__init__(name=name, dtype=dtype)
         if similar_label not in (0, 1):
             raise ValueError(f"`similar_label` must be 1 or 0. Received: similar_label={similar_label!r}")
-        self.higher_is_similar = bool(higher_is_similar)
+        self.higher_is_similar = flag("higher_is_similar", higher_is_similar)
         self.similar_label = int(similar_label)
         self.classes = None if classes is None else _plain_labels(classes)
         if resolution is None:
