@@ -86,7 +86,7 @@ def sums_over_others(x: Tensor, kind: str, weight: Tensor | None, curve: Callabl
     def sums(points: Tensor) -> Any:
         d = _between(points, apart, kind)
         losses, derivative, column = curve(d)
-        losses = ops.cast(losses, d.dtype)  # on PyTorch, Keras makes float32 of float64 here and there
+        losses = ops.cast(losses, d.dtype)  # some operations of Keras make float32 of float64
         total = ops.sum(losses, axis=1, keepdims=True) if weight is None else losses @ weight[:, None]
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:

@@ -62,7 +62,7 @@ class WeightedBatchLoss(WeightedLoss):
 
 def sums(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> Term:
     """The term of the losses `(B, B)` of the pairs in `mask`, each weighted by both members."""
-    losses = ops.cast(ops.where(mask, losses, 0.0), count.dtype)  # on PyTorch, Keras makes float32 of float64 at times
+    losses = ops.cast(ops.where(mask, losses, 0.0), count.dtype)  # some operations of Keras make float32 of float64
     if weight is None:
         plain = ops.sum(losses, axis=1)
         return Term(plain, plain, count)
