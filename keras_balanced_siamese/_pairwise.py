@@ -129,6 +129,7 @@ def _pull(slope: Tensor, x: Tensor, own: Tensor | None = None, other: Tensor | N
     The slopes `(B, B)` are symmetric. With the factors `own` and `other` `(B, 1)` each pair counts from both sides,
     `own_a * other_b + own_b * other_a` times.
     """
+    x = x - x[:1]  # exact for points that lie close: a compiler may compute the mean twice, and round it differently
     x = x - ops.mean(x, axis=0, keepdims=True)
     ends = ops.concatenate([x, ops.ones_like(x[:, :1])], axis=1)  # the last column: the sum of the slopes
     if own is None or other is None:
