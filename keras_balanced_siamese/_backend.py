@@ -1,6 +1,7 @@
 """Everything that differs between Keras 3 and Keras 2.15; no other file knows which one is installed."""
 
 import importlib
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,24 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
     def attach_metric(model: Any, name: str, metric: Any) -> None:
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
         setattr(model, name, metric)
+
+    class _State(keras.losses.Loss):
+        """Something that files of weights keep, and that is no variable."""
+
+        def __init__(self, dump: Callable[[], str], load: Callable[[str], Any]):
+            super().__init__()
+            self.dump, self.load = dump, load
+
+        def save_own_variables(self, store: Any) -> None:
+            store["state"] = np.frombuffer(self.dump().encode(), np.uint8)
+
+        def load_own_variables(self, store: Any) -> None:
+            if "state" in store.keys():  # noqa: SIM118 - Keras hands out stores that are no mappings
+                self.load(np.asarray(store["state"]).tobytes().decode())
+
+    def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:
+        """Let `BackupAndRestore` and files of the weights of `model` carry a text."""
+        setattr(model, name, _State(dump, load))
 
     def is_baked_in(variable: Any, x: Tensor) -> bool:
         """Whether the variable is a constant in the compiled step to which `x` belongs."""
@@ -169,6 +188,23 @@ else:
         model._auto_track_sub_layers = False  # here a metric is a layer, and its variables would join the weights
         setattr(model, name, metric)
         model._auto_track_sub_layers = True
+
+    class _State(tf.train.experimental.PythonState):
+        """Something that checkpoints keep, and that is no variable."""
+
+        def __init__(self, dump: Callable[[], str], load: Callable[[str], Any]):
+            super().__init__()
+            self.dump, self.load = dump, load
+
+        def serialize(self) -> str:
+            return self.dump()
+
+        def deserialize(self, string_value: str) -> None:
+            self.load(string_value)
+
+    def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:
+        """Let `BackupAndRestore` carry a text."""
+        setattr(model, name, _State(dump, load))
 
     def is_baked_in(_variable: Any, _x: Tensor) -> bool:
         """Whether the variable is a constant in the compiled step to which `x` belongs: never here."""

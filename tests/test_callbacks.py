@@ -1,3 +1,4 @@
+import json
 import math
 
 import keras
@@ -10,7 +11,8 @@ from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight, BalancedPairSequence
-from keras_balanced_siamese._difficulty import difficulty, limit_factors
+from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
+from keras_balanced_siamese._strategies import STRATEGIES, Evidence
 
 positive = st.floats(0.05, 20)
 
@@ -37,19 +39,67 @@ def test_limited_factors_keep_the_mean_and_every_limit(rows, max_step, bounds):
 
 
 @given(st.lists(positive, min_size=2, max_size=8))
-def test_without_limits_the_factors_are_what_was_wanted(wanted):
-    wanted = np.array(wanted)
-    found = limit_factors(wanted, np.ones_like(wanted), np.ones_like(wanted), None, None)
-    np.testing.assert_allclose(found, wanted / wanted.mean(), rtol=1e-9)
+def test_without_limits_the_factors_are_what_was_wanted(asked):
+    asked = np.array(asked)
+    found = limit_factors(asked, np.ones_like(asked), np.ones_like(asked), None, None)
+    np.testing.assert_allclose(found, asked / asked.mean(), rtol=1e-9)
+
+
+def wanted(strategy, errors, tau=1.0, factors=(1.0, 1.0, 1.0), start=(1.0, 1.0, 1.0), counts=(100, 10, 1)):
+    seen = Evidence(*(np.array(one, float) for one in (errors, factors, start, counts)))
+    found = STRATEGIES[strategy](seen, tau)
+    return found / found[-1]
 
 
 def test_difficulty():
-    errors = np.array([0.0, 0.1, 0.3])
-    mean = 0.4 / 3
-    np.testing.assert_allclose(difficulty(errors, 1.0), [(e + 0.05 * mean) / (0.3 + 0.05 * mean) for e in errors])
-    np.testing.assert_allclose(difficulty(errors, 2.0), difficulty(errors, 1.0) ** 2)
-    np.testing.assert_array_equal(difficulty(errors, 0.0), [1.0, 1.0, 1.0])
-    np.testing.assert_array_equal(difficulty(np.zeros(3), 1.0), [1.0, 1.0, 1.0])
+    errors, floor = [0.0, 0.1, 0.3], 0.05 * 0.4 / 3
+    np.testing.assert_allclose(wanted("difficulty", errors), [(e + floor) / (0.3 + floor) for e in errors])
+    np.testing.assert_allclose(wanted("difficulty", errors, 2.0), wanted("difficulty", errors) ** 2)
+    np.testing.assert_array_equal(wanted("difficulty", errors, 0.0), [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(wanted("difficulty", [0.0, 0.0, 0.0]), [1.0, 1.0, 1.0])
+
+
+def test_the_other_strategies():
+    errors = [0.05, 0.1, 0.4]
+    for strategy in ("cdb", "loss"):
+        np.testing.assert_allclose(wanted(strategy, errors, 2.0), [1 / 64, 1 / 16, 1.0])
+    tau = 2 / (1 + math.exp(-(0.95 / 0.61 - 1)))
+    np.testing.assert_allclose(wanted("cdb", errors, "dynamic"), [(e / 0.4) ** tau for e in errors])
+    grown = [f * math.exp(0.5 * e / (0.55 / 3)) for f, e in zip((1.0, 2.0, 4.0), errors, strict=True)]
+    np.testing.assert_allclose(wanted("group_dro", errors, 0.5, (1.0, 2.0, 4.0)), np.array(grown) / grown[-1])
+    effective = [1e-4 / (1 - 0.9999**n) / s for n, s in ((100, 2.0), (10, 1.0), (1, 0.5))]
+    found = wanted("deferred", errors, start=(2.0, 1.0, 0.5))
+    np.testing.assert_allclose(found, np.array(effective) / effective[-1], rtol=1e-9)
+    metric = [0.95 + 0.05 * 2.45 / 3, 0.9 + 0.05 * 2.45 / 3, 0.6 + 0.05 * 2.45 / 3]
+    np.testing.assert_allclose(wanted("inverse_metric", errors, 2.0), [(metric[-1] / m) ** 2 for m in metric])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("errors", [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0], [1e-300, 1e300, 1.0]])
+def test_no_strategy_leaves_the_numbers(strategy, errors):
+    found = STRATEGIES[strategy](Evidence(np.array(errors), np.ones(3), np.ones(3), np.array([5.0, 1e9, 1.0])), 3.0)
+    limited = limit_factors(found, np.ones(3), np.ones(3), None, None)
+    assert np.isfinite(limited).all()
+    assert (limited > 0).all()
+
+
+def test_an_error_on_few_items_is_drawn_to_the_mean():
+    np.testing.assert_allclose(shrink(np.array([0.2, 0.6]), np.array([2.0, 6.0])), [0.3, 0.55])
+
+
+def test_a_class_at_the_bound_that_gets_no_better_is_given_up_by_and_by():
+    ceilings, highest = Ceilings(2, 4.0), []
+    for error in (0.5, 0.5, 0.5, 0.5, 0.5, 0.498, 0.4, 0.3):
+        highest.append(ceilings.update(np.array([ceilings.highest[0], 1.0]), np.array([error, 0.5])).copy())
+    np.testing.assert_allclose(np.array(highest)[:, 0], [4.0, 4.0, 4.0, 3.2, 2.56, 2.048, 2.56, 3.2])
+    np.testing.assert_array_equal(np.array(highest)[:, 1], 4.0)
+    for _ in range(40):
+        lowest = ceilings.update(np.array([ceilings.highest[0], 1.0]), np.array([0.5, np.nan]))
+    np.testing.assert_array_equal(lowest, [1.0, 4.0])
+
+
+def test_no_factor_becomes_zero():
+    np.testing.assert_allclose(limit_factors(np.array([0.0, 1.0]), np.ones(2), np.ones(2), None, None), [0.001, 1.999])
 
 
 # --- one training, the same numbers on every lane -------------------------------------------------------------------
@@ -73,6 +123,10 @@ def slow_weights(start, current, smoothed, share, bounds=(0.2, 5.0), max_step=1.
 
     scale = brentq(missing, 0.0, 1e6, xtol=1e-15, rtol=1e-14)
     return [s * f for s, f in zip(start, limited(scale), strict=True)]
+
+
+def shrunken(errors, support):
+    return [(m * e + 2 * np.mean(errors)) / (m + 2) for e, m in zip(errors, support, strict=True)]
 
 
 class SlowTraining:
@@ -107,8 +161,8 @@ class SlowTraining:
             delta = self.x[left] - self.x[right]
             direction = (delta @ self.kernel) / d[:, None]
             self.kernel = self.kernel - self.rate * delta.T @ (direction * (slope * weight)[:, None]) / len(d)
-        label_errors = [np.mean(by_label[k]) for k in (0, 1)]
-        class_errors = self.class_errors(validation)
+        label_errors = shrunken([np.mean(by_label[k]) for k in (0, 1)], [len(by_label[k]) for k in (0, 1)])
+        class_errors = shrunken(*self.class_errors(validation))
         row = {"loss": np.mean(losses), "label": list(self.label_weights), "class": list(self.class_weights)}
         for kind, errors in (("label", label_errors), ("class", class_errors)):
             old = self.smoothed[kind]
@@ -128,7 +182,7 @@ class SlowTraining:
         names = np.array(validation.classes)[validation.labels]
         classes = np.stack([names[left], names[right]], axis=1)
         report = kbs.evaluate_pairs(self.distances(left, right), similar, classes=classes)
-        return [report.per_class[label]["error"] for label in validation.classes]
+        return ([report.per_class[label][name] for label in validation.classes] for name in ("error", "n_similar"))
 
 
 def test_losses_weights_and_adapted_class_weights_equal_a_training_by_hand():
@@ -346,7 +400,9 @@ def test_logs_history_and_verbose():
     assert [row["epoch"] for row in callback.history_] == [0, 1, 2]
     assert callback.history_[0]["weights"] == {"common": 1.0, "medium": 1.0, "rare": 1.0}
     assert len(lines) == 3
-    assert lines[0] == "Epoch 1: class weights now common 1, medium 1, rare 1"
+    assert lines[0] == "Epoch 1: class weights now common 1, medium 1, rare 1 (kept: warm-up)"
+    assert [row["skipped"] for row in callback.history_] == ["warm-up", None, None]
+    assert logs["class_weight_updated"] == 1.0
 
 
 def test_many_classes_are_logged_as_smallest_and_largest():
@@ -391,8 +447,8 @@ def test_probabilities_and_distances_give_the_same_errors(given):
 @pytest.mark.parametrize(
     ("kwargs", "error", "match"),
     [
-        ({"strategy": "hardness"}, ValueError, "'difficulty' or a callable.*Received: strategy='hardness'"),
-        ({"strategy": 3}, TypeError, "'difficulty' or a callable"),
+        ({"strategy": "hardness"}, ValueError, "must be one of .*difficulty.*Received: strategy='hardness'"),
+        ({"strategy": 3}, TypeError, "must be one of .*or a callable"),
         ({"tau": -1}, ValueError, "`tau`"),
         ({"tau": math.nan}, ValueError, "`tau`"),
         ({"momentum": 1.0}, ValueError, "`momentum` must be less than 1"),
@@ -501,7 +557,13 @@ def test_a_callback_asks_each_model_for_its_direction():
 def test_factors_of_any_scale(scale):
     found = limit_factors(np.array([1.0, 3.0]) * scale, np.ones(2), np.array([1e-3, 1e-3]), None, None)
     np.testing.assert_allclose(found, [0.5, 1.5])
-    extreme = limit_factors(difficulty(np.array([0.1, 0.4]), 2000.0), np.ones(2), np.ones(2), (0.2, 5.0), 1.5)
+    extreme = limit_factors(
+        wanted("difficulty", [0.1, 0.4], 2000.0, (1.0, 1.0), (1.0, 1.0), (1, 1)),
+        np.ones(2),
+        np.ones(2),
+        (0.2, 5.0),
+        1.5,
+    )
     np.testing.assert_allclose(extreme, [2 / 3, 4 / 3])
 
 
@@ -560,3 +622,77 @@ def test_steps_of_fit_that_are_not_those_of_the_sequence_are_refused():
     callback = AdaptiveClassWeight(pairs, validation_data=(x, y))
     with pytest.raises(ValueError, match=r"construct the sequence with steps_per_epoch=3.*sequence of 8"):
         compiled().fit(pairs, steps_per_epoch=3, epochs=2, verbose=0, callbacks=[callback])
+
+
+def test_an_update_is_left_out_when_most_classes_have_no_error():
+    callback = AdaptiveClassWeight(sequence(), monitor="error", warmup_epochs=0)
+    seen, logs = simulate(callback, lambda epoch: [0.1, math.nan, math.nan if epoch == 0 else 0.4], 2)
+    assert seen[0].tolist() == [1.0, 1.0, 1.0]
+    assert seen[1][2] > 1.0 > seen[1][0]
+    assert seen[1][1] == 1.0
+    assert [row["skipped"] for row in callback.history_] == ["only 1 of 3 classes have an error", None]
+    assert logs["class_weight_updated"] == 1.0
+
+
+def test_an_update_is_left_out_when_the_model_tells_nothing_apart():
+    x, y = clusters()
+    model, pairs = compiled(optimizer=keras.optimizers.SGD(0.0)), sequence()
+    model.set_weights([np.zeros((4, 2))])
+    callback = AdaptiveClassWeight(pairs, validation_data=(x, y), warmup_epochs=0)
+    history = model.fit(pairs, epochs=2, verbose=0, callbacks=[callback]).history
+    assert set(pairs.class_weight.values()) == {1.0}
+    assert history["class_weight_updated"] == [0.0, 0.0]
+    assert "area under the ROC curve is 0.5" in callback.history_[0]["skipped"]
+
+
+class BreakOff(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 4:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("kind", ["pair loss", "class loss", "sequence"])
+def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(kind, tmp_path):
+    x, y = clusters()
+    order = np.random.default_rng(0).permutation(len(y))
+    mixed, codes = x[order], np.unique(y, return_inverse=True)[1][order]
+
+    def training(*more):
+        if kind == "class loss":
+            model = linear_encoder()
+            model.compile("sgd", kbs.WeightedBatchContrastiveLoss(class_weight=dict.fromkeys(range(3), 1.0)))
+            data, adapt = {"x": mixed, "y": codes, "batch_size": 20}, AdaptiveClassWeight()
+        else:
+            model, pairs = compiled(), sequence()
+            data, adapt = {"x": pairs}, AdaptiveClassWeight()
+            if kind == "sequence":
+                adapt = AdaptiveClassWeight(pairs, validation_data=(x, y))
+            else:
+                pairs.redraw = False
+        model.fit(**data, epochs=7, verbose=0, shuffle=False, callbacks=[adapt, *more])
+        return model.get_weights()[0], adapt
+
+    expected, whole = training()
+    with pytest.raises(InterruptedError):
+        training(keras.callbacks.BackupAndRestore(tmp_path), BreakOff())
+    found, resumed = training(keras.callbacks.BackupAndRestore(tmp_path))
+    np.testing.assert_array_equal(found, expected)
+    assert resumed.get_state() == whole.get_state()
+    assert resumed.history_ == whole.history_[4:]
+
+
+def test_a_state_goes_into_another_callback():
+    def errors(epoch):
+        return [0.1, 0.2, 0.1 + 0.1 * epoch]
+
+    one = AdaptiveClassWeight(sequence(), monitor="error")
+    simulate(one, errors, 4)
+    state = json.loads(json.dumps(one.get_state()))
+    again = AdaptiveClassWeight(sequence(), monitor="error", warmup_epochs=0)
+    with pytest.raises(ValueError, match="no state before"):
+        again.get_state()
+    again.set_state(state)
+    later, _ = simulate(again, lambda epoch: errors(epoch + 4), 3)
+    assert (later == simulate(AdaptiveClassWeight(sequence(), monitor="error"), errors, 7)[0][4:]).all()
+    with pytest.raises(ValueError, match="must be of the classes"):
+        again.set_state({**state, "classes": ["a", "b", "c"]})

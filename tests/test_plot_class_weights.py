@@ -119,7 +119,7 @@ def test_highlight_marks_the_given_classes():
 def test_a_callback_knows_the_counts_of_its_sequence():
     rng = np.random.default_rng(0)
     y = np.repeat(["a", "b", "c"], [30, 12, 6])
-    x = rng.normal(size=(48, 4)).astype("float32")
+    x = (rng.normal(size=(48, 4)) + 3 * np.repeat(np.eye(4)[:3], [30, 12, 6], axis=0)).astype("float32")
     model = kbs.siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     model.compile("adam", kbs.WeightedContrastiveLoss())
     pairs = kbs.BalancedPairSequence(x, y, batch_size=16, steps_per_epoch=2, seed=0)

@@ -1,15 +1,18 @@
 """Per-class errors of an epoch -> the class weights of the next one."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_balanced_siamese._checks import at_least, fraction, whole
-from keras_balanced_siamese._difficulty import difficulty, limit_factors
+from keras_balanced_siamese._backend import attach_state
+from keras_balanced_siamese._checks import at_least, fraction, one_of, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._labels import align_weights
+from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
+from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, Evidence
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, open_validation, short
 from keras_balanced_siamese.evaluation import evaluate_pairs
@@ -17,6 +20,7 @@ from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
 LOGGED_CLASSES = 50
+DEGENERATE = 0.55  # area under the ROC curve below which errors say nothing about classes
 
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
@@ -26,13 +30,20 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     measured and smoothed, and the strategy turns them into the factors of the next epoch:
 
     ```
-    smoothed_c <- momentum * smoothed_c + (1 - momentum) * error_c
+    shrunk_c   =  (m_c * error_c + 2 * mean error) / (m_c + 2)      for an error that rests on m_c items
+    smoothed_c <- momentum * smoothed_c + (1 - momentum) * shrunk_c
     factor_c   ~  (smoothed_c + 0.05 * mean error) ** tau
     ```
 
     scaled so that the weights of what is drawn keep their mean, inside `bounds`, and no more than `max_step` away from
     the factor before. The new weights hold from the first step of the next epoch, on every backend, without compiling
     again.
+
+    An update is left out, and `history_` says why, while `warmup_epochs` last, when fewer than half of the classes have
+    an error, and when the area under the ROC curve of the validation pairs is below 0.55: the errors of a model that
+    tells nothing apart tell nothing about classes. A class that has been at the upper bound for three updates without
+    getting better by 1 % is given up by and by: its bound falls by a fifth with each further one, to 1. It rises again
+    when the class gets better. No factor falls below 0.001.
 
     Two kinds of target, two kinds of classes:
 
@@ -50,9 +61,20 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             `BalancedPairSequence`, whose epoch 0 is used every time.
         monitor: Take the errors from `logs` instead: class `c` has the entry `"<monitor>/<c>"`. For a loss
             `"val_class_loss"` is its mean loss of each label on the validation data of `fit`.
-        strategy: `"difficulty"`, the rule above, or a callable `(errors: dict, weights: dict, epoch: int) -> dict` from
-            smoothed errors and current weights to wanted weights. The limits hold for it too.
-        tau: Exponent of `"difficulty"`: 0 leaves all weights equal, 2 tells easy from hard more sharply.
+        strategy: What the factors follow. The limits hold for each.
+
+            - `"difficulty"`: the rule above.
+            - `"cdb"`: `error ** tau`, without a floor; with `tau="dynamic"` the exponent grows with the ratio of the
+              largest to the smallest `1 - error` (errors from 0 to 1).
+            - `"loss"`: the same for losses, which have no upper end: `error ** tau`.
+            - `"group_dro"`: the factor before, times `exp(tau * error / mean error)`: it goes on growing while a class
+              stays worse than others.
+            - `"deferred"`: equal weights until `warmup_epochs`, then those of the effective number of samples, counted
+              in what an epoch draws of each class. Pass that epoch, about 4/5 of all, and wide `bounds`.
+            - `"inverse_metric"`: `1 / (1 - error + floor) ** tau`.
+            - a callable `(errors: dict, weights: dict, epoch: int) -> dict` from smoothed errors and current weights to
+              wanted weights.
+        tau: Exponent of the strategy: 0 leaves all weights equal, 2 tells easy from hard more sharply.
         momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
         bounds: Smallest and largest factor, or `None`.
         max_step: Largest change of a factor in one epoch, as a ratio of at least 1, or `None`.
@@ -62,13 +84,17 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         sink: What takes those lines, `print` by default.
 
     Attributes:
-        history_: One dict per epoch: `epoch`, `errors` and the `weights` it was trained with, each a dict by class.
+        history_: One dict per epoch: `epoch`, `errors` and the `weights` it was trained with, each a dict by class, and
+            `skipped`, why the weights were not changed after it, or `None`.
 
     `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a
-    loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. So `History` records them, and so do `CSVLogger`
-    and `TensorBoard` when they stand after this callback in the list. With more than 50 classes it is the smallest and
-    the largest of each, `"class_weight/min"` and `"class_weight/max"`. Where another callback has already written such
-    entries for another target, the names go on as in `"class_weight_1/<class>"`.
+    loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 where the
+    update was left out. So `History` records them, and so do `CSVLogger` and `TensorBoard` when they stand after this
+    callback in the list. With more than 50 classes it is the smallest and the largest of each, `"class_weight/min"` and
+    `"class_weight/max"`. Where another callback has already written such entries for another target, the names go on as
+    in `"class_weight_1/<class>"`.
+
+    Under `BackupAndRestore`, placed after this callback, a training that was broken off goes on as if it had not been.
 
     Put it before callbacks that call `model.evaluate` themselves: that resets the record of the losses of the training.
     The record counts every item, those under a mask too.
@@ -91,6 +117,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     References:
         Sinha, Ohashi, Nakamura, "Class-Wise Difficulty-Balanced Loss for Solving Class-Imbalance", ACCV 2020.
+        Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020.
+        Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019 (deferred).
     """
 
     def __init__(
@@ -100,7 +128,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         validation_data: Any = None,
         monitor: str | None = None,
         strategy: str | Callable[[dict[Label, float], dict[Label, float], int], Mapping[Label, float]] = "difficulty",
-        tau: float = 1.0,
+        tau: float | str = 1.0,
         momentum: float = 0.7,
         bounds: tuple[float, float] | None = (0.2, 5.0),
         max_step: float | None = 1.5,
@@ -110,14 +138,16 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         sink: Callable[[str], Any] = print,
     ):
         super().__init__()
-        if isinstance(strategy, str) and strategy != "difficulty":
-            raise ValueError(f"`strategy` must be 'difficulty' or a callable. Received: strategy={strategy!r}")
-        if not isinstance(strategy, str) and not callable(strategy):
-            raise TypeError(f"`strategy` must be 'difficulty' or a callable. Received: strategy={strategy!r}")
+        if not callable(strategy):
+            if not isinstance(strategy, str):
+                raise TypeError(
+                    f"`strategy` must be one of {tuple(STRATEGIES)} or a callable. Received: strategy={strategy!r}"
+                )
+            one_of("strategy", strategy, tuple(STRATEGIES))
         self.target = target
         self.monitor = monitor
         self.strategy = strategy
-        self.tau = at_least("tau", tau, 0.0)
+        self.tau = tau if tau == DYNAMIC and strategy == "cdb" else at_least("tau", tau, 0.0)
         self.momentum = fraction("momentum", momentum)
         if self.momentum == 1:
             raise ValueError(f"`momentum` must be less than 1, or nothing is ever learned. Received: {momentum!r}")
@@ -132,6 +162,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._adapted: Any = None  # the target, once the model is known
         self._start = np.ones(0)  # its weights then
         self._smoothed = np.ones(0)
+        self._ceilings: Ceilings | None = None
+        self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
         self._higher = False  # whether the model's output grows with similarity
         self._in_epoch = False
         self._train_record: tuple[np.ndarray, np.ndarray] | None = None
@@ -156,6 +188,52 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self._adapted = target
             self._start = self._weights()
             self._smoothed = np.full(len(self._start), np.nan)
+            self._ceilings = None if self.bounds is None else Ceilings(len(self._start), self.bounds[1])
+        place = f"loss_{losses_of(model).index(target)}" if live is not None else "data"
+        if self._waiting is not None:
+            self.set_state(self._waiting)
+            self._waiting = None
+        attach_state(model, f"_adaptive_class_weight_{place}", lambda: json.dumps(self.get_state()), self._restore)
+
+    def get_state(self) -> dict[str, Any]:
+        """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
+
+        `BackupAndRestore` and files of the model's weights carry it by themselves; put those callbacks after this one.
+        """
+        if self._adapted is None:
+            raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
+        ceilings = {} if self._ceilings is None else {name: one.tolist() for name, one in vars(self._ceilings).items()}
+        return {
+            "classes": [str(label) for label in self._classes()],
+            "weights": self._weights().tolist(),
+            "start": self._start.tolist(),
+            "smoothed": self._smoothed.tolist(),
+            "ceilings": ceilings,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` gave, with the weights that the target had then.
+
+        Before `fit` it is kept until `fit` begins.
+
+        Raises:
+            ValueError: If the state is of other classes.
+        """
+        if self._adapted is None:
+            self._waiting = state
+            return
+        classes = [str(label) for label in self._classes()]
+        if state["classes"] != classes:
+            raise ValueError(
+                f"The state must be of the classes of the target, {short(classes)}. Received: {short(state['classes'])}"
+            )
+        self._start, self._smoothed = np.array(state["start"]), np.array(state["smoothed"])
+        if self._ceilings is not None and state["ceilings"]:
+            vars(self._ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
+        self._adapted.class_weight = self._by_class(np.array(state["weights"]))
+
+    def _restore(self, text: str) -> None:
+        self.set_state(json.loads(text))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         steps = (self.params or {}).get("steps")
@@ -187,63 +265,90 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
             if record is not None:
                 self._write(logs, prefix, record[0])
-        errors, weights = self._errors(logs), self._weights()
+        (errors, support, degenerate), weights = self._errors(logs), self._weights()
         self._write(logs, "class_weight", weights)
         self._write(logs, "class_error", errors)
-        self.history_.append({"epoch": epoch, "errors": self._by_class(errors), "weights": self._by_class(weights)})
         known = np.isfinite(errors)
-        blended = self.momentum * self._smoothed + (1.0 - self.momentum) * errors
-        self._smoothed = np.where(known, np.where(np.isnan(self._smoothed), errors, blended), self._smoothed)
-        if epoch >= self.warmup_epochs and known.any():
+        shrunk = errors if support is None or not known.any() else np.where(known, errors, 0.0)
+        if shrunk is not errors:
+            shrunk[known] = shrink(errors[known], np.asarray(support)[known])
+        blended = self.momentum * self._smoothed + (1.0 - self.momentum) * shrunk
+        self._smoothed = np.where(known, np.where(np.isnan(self._smoothed), shrunk, blended), self._smoothed)
+        skipped = self._reason_to_skip(epoch, known, degenerate)
+        row = {"errors": self._by_class(errors), "weights": self._by_class(weights), "skipped": skipped}
+        self.history_.append({"epoch": epoch, **row})
+        logs["class_weight_updated"] = float(skipped is None)
+        if skipped is None:
             self._adapt(weights, known, epoch)
         if self.verbose:
             new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.class_weight.items())
-            self.sink(f"Epoch {epoch + 1}: class weights now {new if len(new) < 300 else new[:297] + '...'}")
+            new = new if len(new) < 300 else new[:297] + "..."
+            self.sink(f"Epoch {epoch + 1}: class weights now {new}{'' if skipped is None else f' (kept: {skipped})'}")
+
+    def _reason_to_skip(self, epoch: int, known: np.ndarray, degenerate: str | None) -> str | None:
+        if epoch < self.warmup_epochs:
+            return "warm-up"
+        if not known.any() or 2 * known.sum() < len(known):
+            return f"only {known.sum()} of {len(known)} classes have an error"
+        return degenerate
 
     def _adapt(self, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
         """Set the weights of the known classes; the others keep theirs."""
         current = np.divide(weights, self._start, out=np.ones_like(weights), where=self._start > 0)
         if isinstance(self.strategy, str):
-            wanted = difficulty(self._smoothed[known], self.tau)
+            seen = Evidence(self._smoothed[known], current[known], self._start[known], self._drawn()[known])
+            wanted = STRATEGIES[self.strategy](seen, self.tau)
         else:
             asked = self.strategy(self._by_class(self._smoothed), self._by_class(weights), epoch)
             wanted = align_weights(asked, self._classes(), "strategy(errors, weights, epoch)")
             wanted = np.divide(wanted, self._start, out=np.ones_like(wanted), where=self._start > 0)[known]
-        counted = (self._distribution() * self._start)[known]
-        current[known] = limit_factors(wanted, current[known], counted, self.bounds, self.max_step)
+        counted = (self._drawn() * self._start)[known]
+        bounds = None
+        if self.bounds is not None and self._ceilings is not None:
+            highest = self._ceilings.update(current, np.where(known, self._smoothed, np.nan))
+            bounds = (self.bounds[0], highest[known])
+        current[known] = limit_factors(wanted, current[known], counted, bounds, self.max_step)
         self._adapted.class_weight = self._by_class(self._start * current)
 
-    def _errors(self, logs: dict[str, Any]) -> np.ndarray:
-        """The error `(C,)` of each class in this epoch; NaN where it could not be measured."""
+    def _errors(self, logs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+        """The error `(C,)` of each class, on how many items it rests, and why it says nothing if it does not.
+
+        The error is NaN where it could not be measured.
+        """
         if self.monitor is not None:
             names = [f"{self.monitor}/{label}" for label in self._classes()]
             if not any(name in logs for name in names):
                 raise ValueError(
                     f"monitor={self.monitor!r} needs the entries {short(names)} in `logs`. Received: {sorted(logs)}"
                 )
-            return np.array([float(logs.get(name, np.nan)) for name in names])
+            return np.array([float(logs.get(name, np.nan)) for name in names]), None, None
         if self._validation is not None:
             return self._validation_errors(self._validation)
         assert self._train_record is not None
-        return self._train_record[0]
+        return *self._train_record, None
 
-    def _validation_errors(self, pairs: BalancedPairSequence) -> np.ndarray:
+    def _validation_errors(self, pairs: BalancedPairSequence) -> tuple[np.ndarray, np.ndarray, str | None]:
         assert self.model is not None
         found = measure(self.model, pairs, self._higher)
         if not np.isfinite(found.distances).all():
-            return np.full(len(self._start), np.nan)
+            return np.full(len(self._start), np.nan), np.zeros(len(self._start)), None
         report = evaluate_pairs(found.distances, found.similar, classes=found.classes, n_resamples=0)
-        return np.array([report.per_class.get(label, {}).get("error", np.nan) for label in self._classes()])
+        rows = [report.per_class.get(label, {}) for label in self._classes()]
+        degenerate = None
+        if report.roc_auc < DEGENERATE:
+            degenerate = f"the model is degenerate, its area under the ROC curve is {report.roc_auc:.3f}"
+        errors, support = ([row.get(name, np.nan) for row in rows] for name in ("error", "n_similar"))
+        return np.array(errors), np.nan_to_num(np.array(support)), degenerate
 
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
         live = getattr(self._adapted, "live_weights", None)
         return None if live is None else live.means_and_counts()
 
-    def _distribution(self) -> np.ndarray:
-        """How often each class is drawn, `(C,)`, of any scale."""
+    def _drawn(self) -> np.ndarray:
+        """How many items of each class an epoch draws, `(C,)`."""
         if self._train_record is not None:
             return self._train_record[1]
-        return np.array(list(self._adapted.class_distribution.values()))
+        return np.array(list(self._adapted.class_distribution.values())) * len(self._adapted.labels)
 
     def _weights(self) -> np.ndarray:
         return np.array(list(self._adapted.class_weight.values()))

@@ -1,0 +1,81 @@
+"""What keeps adapted weights from running away, whatever the strategy."""
+
+import numpy as np
+
+LEAST = 1e-3  # no factor falls below it: a class that counts nothing would never be learned again
+PRIOR = 2.0  # items of mean error that each class is given
+PATIENCE = 3  # updates at the upper bound without progress until the bound falls
+DECAY = 0.8  # of the bound, with each further one
+
+
+def shrink(errors: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Errors `(C,)` drawn to their mean where few items support them: `(m x + 2 mean) / (m + 2)`."""
+    return (support * errors + PRIOR * errors.mean()) / (support + PRIOR)
+
+
+class Ceilings:
+    """The largest factor of each class: the bound, less where a class has been at it without getting better."""
+
+    def __init__(self, n_classes: int, bound: float):
+        self.bound = np.array(bound)
+        self.highest = np.full(n_classes, float(bound))
+        self.waited = np.zeros(n_classes)
+        self.best = np.full(n_classes, np.inf)
+
+    def update(self, factors: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """The largest factors `(C,)`, after an epoch with these factors and smoothed errors (NaN if unknown)."""
+        pinned = factors >= 0.999 * self.highest
+        better = errors < 0.99 * self.best
+        self.best = np.where(better | ~pinned, np.where(np.isnan(errors), self.best, errors), self.best)
+        self.waited = np.where(pinned & ~better & ~np.isnan(errors), self.waited + 1, 0.0)
+        falls = self.waited >= PATIENCE
+        self.highest = np.where(falls, np.maximum(self.highest * DECAY, 1.0), self.highest)
+        recovers = better & ~falls
+        self.highest = np.where(recovers, np.minimum(self.highest / DECAY, self.bound), self.highest)
+        return self.highest
+
+
+def limit_factors(
+    wanted: np.ndarray,
+    current: np.ndarray,
+    weight: np.ndarray,
+    bounds: tuple[float, float | np.ndarray] | None,
+    max_step: float | None,
+) -> np.ndarray:
+    """Scale the wanted factors so that, once limited, their mean is that of the current ones.
+
+    ```
+    f_c = clip(scale * wanted_c, lowest_c, highest_c)   with   sum of weight_c * f_c = sum of weight_c * current_c
+    ```
+
+    The limits are the bounds and one step up or down from where the factor is. A scale exists because the current
+    factors lie inside the limits, unless a bound has fallen below one; it is found by halving an interval.
+
+    Args:
+        wanted: `(C,)` factors, at least 0, of any scale.
+        current: `(C,)` factors in force.
+        weight: `(C,)` what each factor counts in the mean.
+        bounds: Smallest and largest factor, the latter for all classes or for each, `(C,)`.
+        max_step: Largest ratio of new to current factor, and of current to new.
+    """
+    if not wanted.max() > 0:
+        return current
+    wanted = wanted / wanted.max()
+    lowest, highest = np.full_like(current, LEAST), np.full_like(current, np.inf)
+    if bounds is not None:
+        lowest, highest = np.maximum(lowest, bounds[0]), np.minimum(highest, bounds[1])
+    if max_step is not None:
+        lowest = np.maximum(lowest, current / max_step)
+        highest = np.maximum(np.minimum(highest, current * max_step), lowest)
+    goal = float(current @ weight)
+
+    def mean_of(scale: float) -> float:
+        return float(np.clip(scale * wanted, lowest, highest) @ weight)
+
+    low, high = 0.0, 1.0
+    while mean_of(high) < goal and high < 1e30:
+        high *= 2.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if mean_of(middle) < goal else (low, middle)
+    return np.clip(high * wanted, lowest, highest)

@@ -1,0 +1,79 @@
+"""Errors of classes -> the factors on their weights that one would like; the rails come afterwards."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_balanced_siamese.class_weights import SCHEMES
+
+FLOOR = 0.05  # of the mean error: a class without any error still counts
+DYNAMIC = "dynamic"
+
+
+class Evidence(NamedTuple):
+    """What a strategy may look at, of the classes whose error is known."""
+
+    errors: np.ndarray  # (C,) smoothed
+    factors: np.ndarray  # (C,) in force, on the starting weights
+    start: np.ndarray  # (C,) the starting weights
+    counts: np.ndarray  # (C,) how many items an epoch draws
+
+
+def difficulty(seen: Evidence, tau: float) -> np.ndarray:
+    """`(error + floor) ** tau`, with a floor of 5 % of the mean error."""
+    return _power(seen.errors + FLOOR * seen.errors.mean(), tau)
+
+
+def cdb(seen: Evidence, tau: float | str) -> np.ndarray:
+    """`error ** tau` (Sinha et al., ACCV 2020); a dynamic tau grows with the imbalance of the accuracies.
+
+    ```
+    tau = 2 * sigmoid(max accuracy / (min accuracy + 0.01) - 1)
+    ```
+    """
+    if tau == DYNAMIC:
+        accuracy = 1.0 - np.clip(seen.errors, 0.0, 1.0)
+        tau = 2.0 / (1.0 + np.exp(1.0 - accuracy.max() / (accuracy.min() + 0.01)))
+    return _power(seen.errors, float(tau))
+
+
+def loss(seen: Evidence, tau: float) -> np.ndarray:
+    """The mean loss of the class, before weighting, over the mean of all, to the power tau."""
+    return _power(seen.errors, tau)
+
+
+def group_dro(seen: Evidence, tau: float) -> np.ndarray:
+    """The present factor times `exp(tau * error / mean error)` (Sagawa et al., ICLR 2020), once an epoch."""
+    scale = seen.errors.mean()
+    if not scale > 0:
+        return seen.factors
+    exponent = tau * seen.errors / scale
+    return seen.factors * np.exp(exponent - exponent.max())
+
+
+def deferred(seen: Evidence, _tau: float) -> np.ndarray:
+    """Weights by the effective number of samples, (1 - b) / (1 - b ** n), b = 0.9999 (Cao et al., NeurIPS 2019)."""
+    return SCHEMES["effective"](seen.counts.astype(np.float64), 0.9999) / seen.start
+
+
+def inverse_metric(seen: Evidence, tau: float) -> np.ndarray:
+    """`(metric + floor) ** -tau` of a metric of each class that is 1 - error, with a floor of 5 % of its mean."""
+    metric = np.clip(1.0 - seen.errors, 0.0, None)
+    return 1.0 / _power(metric + FLOOR * metric.mean() + np.finfo(float).tiny, tau)
+
+
+STRATEGIES: dict[str, Callable[[Evidence, Any], np.ndarray]] = {
+    "difficulty": difficulty,
+    "cdb": cdb,
+    "loss": loss,
+    "group_dro": group_dro,
+    "deferred": deferred,
+    "inverse_metric": inverse_metric,
+}
+
+
+def _power(values: np.ndarray, tau: float) -> np.ndarray:
+    """Of a scale at which no power overflows; all 1 if nothing is above 0."""
+    largest = values.max()
+    return (values / largest) ** tau if largest > 0 else np.ones_like(values)
