@@ -696,3 +696,41 @@ def test_a_state_goes_into_another_callback():
     assert (later == simulate(AdaptiveClassWeight(sequence(), monitor="error"), errors, 7)[0][4:]).all()
     with pytest.raises(ValueError, match="must be of the classes"):
         again.set_state({**state, "classes": ["a", "b", "c"]})
+
+
+def test_a_file_with_the_state_of_other_classes_is_opened_all_the_same(tmp_path):
+    def trained(counts):
+        x, y = clusters(counts)
+        model, pairs = compiled(), kbs.BalancedPairSequence(x, y, seed=0)
+        adapt = AdaptiveClassWeight(pairs, validation_data=(x, y))
+        model.fit(pairs, epochs=2, verbose=0, callbacks=[adapt])
+        return model, adapt
+
+    one, _ = trained({"a": 9, "b": 9})
+    two, adapt = trained({"p": 9, "q": 9, "r": 9})
+    before, path = adapt.get_state(), str(tmp_path / "model.weights.h5")
+    one.save_weights(path)
+    if hasattr(keras, "ops"):
+        with pytest.warns(UserWarning, match="left alone.*must be of the classes"):
+            two.load_weights(path)
+    else:  # only checkpoints carry the state there
+        two.load_weights(path)
+    np.testing.assert_array_equal(two.get_weights()[0], one.get_weights()[0])
+    assert adapt.get_state() == before
+
+
+@pytest.mark.skipif(hasattr(keras, "ops"), reason="Keras 3 has no such format")
+def test_a_model_that_was_adapted_can_be_saved_as_a_saved_model(tmp_path):
+    x, y = clusters()
+    model, pairs = compiled(), sequence()
+    model.fit(
+        pairs,
+        epochs=2,
+        verbose=0,
+        callbacks=[AdaptiveClassWeight(), AdaptiveClassWeight(pairs, validation_data=(x, y))],
+    )
+    model.save(tmp_path / "folder")
+    again = keras.models.load_model(tmp_path / "folder", compile=False)
+    np.testing.assert_allclose(
+        again.predict([x, x[::-1]], verbose=0), model.predict([x, x[::-1]], verbose=0), atol=1e-6
+    )

@@ -1,6 +1,7 @@
 """Per-class errors of an epoch -> the class weights of the next one."""
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -163,6 +164,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._start = np.ones(0)  # its weights then
         self._smoothed = np.ones(0)
         self._ceilings: Ceilings | None = None
+        self._kept = ""  # the state after the last epoch, as text
         self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
         self._higher = False  # whether the model's output grows with similarity
         self._in_epoch = False
@@ -193,7 +195,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._waiting is not None:
             self.set_state(self._waiting)
             self._waiting = None
-        attach_state(model, f"_adaptive_class_weight_{place}", lambda: json.dumps(self.get_state()), self._restore)
+        self._kept = json.dumps(self.get_state())
+        attach_state(model, f"_adaptive_class_weight_{place}", lambda: self._kept, self._restore)
 
     def get_state(self) -> dict[str, Any]:
         """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
@@ -231,9 +234,14 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._ceilings is not None and state["ceilings"]:
             vars(self._ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
         self._adapted.class_weight = self._by_class(np.array(state["weights"]))
+        self._kept = json.dumps(self.get_state())
 
     def _restore(self, text: str) -> None:
-        self.set_state(json.loads(text))
+        """Take a state from a file, which may be of another training."""
+        try:
+            self.set_state(json.loads(text))
+        except ValueError as error:
+            warnings.warn(f"The state of AdaptiveClassWeight in the file is left alone. {error}", stacklevel=2)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         steps = (self.params or {}).get("steps")
@@ -280,6 +288,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         logs["class_weight_updated"] = float(skipped is None)
         if skipped is None:
             self._adapt(weights, known, epoch)
+        self._kept = json.dumps(self.get_state())
         if self.verbose:
             new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.class_weight.items())
             new = new if len(new) < 300 else new[:297] + "..."
