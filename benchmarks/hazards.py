@@ -182,7 +182,10 @@ def differentiate(function, compiled=False):
     if BACKEND == "jax":
         both = module.value_and_grad(lambda x, y: function(y, x))
         both = module.jit(both) if compiled else both
-        found = lambda y, x, dtype: both(module.numpy.asarray(x, dtype), module.numpy.asarray(y))  # noqa: E731
+
+        def found(y, x, dtype):
+            return both(module.numpy.asarray(x, dtype), module.numpy.asarray(y))
+
     elif BACKEND == "torch":
         run = module.compile(function) if compiled else function
 

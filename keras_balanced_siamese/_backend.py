@@ -47,7 +47,8 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
             store["state"] = np.frombuffer(self.dump().encode(), np.uint8)
 
         def load_own_variables(self, store: Any) -> None:
-            if "state" in store.keys():  # noqa: SIM118 - Keras hands out stores that are no mappings
+            names = store.keys()  # Keras hands out stores that are no mappings
+            if "state" in names:
                 self.load(np.asarray(store["state"]).tobytes().decode())
 
     def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:

@@ -77,5 +77,7 @@ def limit_factors(
         high *= 2.0
     for _ in range(200):
         middle = (low + high) / 2
+        if middle in (low, high):  # no number lies between
+            break
         low, high = (middle, high) if mean_of(middle) < goal else (low, middle)
     return np.clip(high * wanted, lowest, highest)

@@ -15,7 +15,8 @@ from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
 from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, Evidence
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, open_validation, short
+from keras_balanced_siamese.callbacks._target import open_source_of_errors, weighted_loss_of
+from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, short
 from keras_balanced_siamese.evaluation import evaluate_pairs
 from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
@@ -159,12 +160,13 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.verbose = verbose
         self.sink = sink
         self.history_: list[dict[str, Any]] = []
-        self._validation = self._open_validation(validation_data)
+        self._validation = open_source_of_errors(target, validation_data, monitor)
         self._adapted: Any = None  # the target, once the model is known
+        self._classes: list[Label] = []  # its classes
         self._start = np.ones(0)  # its weights then
+        self._kept = np.ones(0)  # and those after the last epoch
         self._smoothed = np.ones(0)
         self._ceilings: Ceilings | None = None
-        self._kept = ""  # the state after the last epoch, as text
         self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
         self._higher = False  # whether the model's output grows with similarity
         self._in_epoch = False
@@ -173,7 +175,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        target = self.target or _weighted_loss_of(model)
+        target = self.target or weighted_loss_of(model)
         live = getattr(target, "live_weights", None)
         if isinstance(target, WeightedLoss) and live is None:
             raise ValueError(
@@ -187,7 +189,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._validation is not None:
             self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if target is not self._adapted:
-            self._adapted = target
+            self._adapted, self._classes = target, list(target.class_weight or {})
             self._start = self._weights()
             self._smoothed = np.full(len(self._start), np.nan)
             self._ceilings = None if self.bounds is None else Ceilings(len(self._start), self.bounds[1])
@@ -195,8 +197,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._waiting is not None:
             self.set_state(self._waiting)
             self._waiting = None
-        self._kept = json.dumps(self.get_state())
-        attach_state(model, f"_adaptive_class_weight_{place}", lambda: self._kept, self._restore)
+        self._kept = self._weights()
+        attach_state(
+            model, f"_adaptive_class_weight_{place}", lambda: json.dumps(self._state(self._kept)), self._restore
+        )
 
     def get_state(self) -> dict[str, Any]:
         """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
@@ -205,10 +209,13 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         """
         if self._adapted is None:
             raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
+        return self._state(self._weights())
+
+    def _state(self, weights: np.ndarray) -> dict[str, Any]:
         ceilings = {} if self._ceilings is None else {name: one.tolist() for name, one in vars(self._ceilings).items()}
         return {
-            "classes": [str(label) for label in self._classes()],
-            "weights": self._weights().tolist(),
+            "classes": [str(label) for label in self._classes],
+            "weights": weights.tolist(),
             "start": self._start.tolist(),
             "smoothed": self._smoothed.tolist(),
             "ceilings": ceilings,
@@ -225,7 +232,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._adapted is None:
             self._waiting = state
             return
-        classes = [str(label) for label in self._classes()]
+        classes = [str(label) for label in self._classes]
         if state["classes"] != classes:
             raise ValueError(
                 f"The state must be of the classes of the target, {short(classes)}. Received: {short(state['classes'])}"
@@ -233,8 +240,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._start, self._smoothed = np.array(state["start"]), np.array(state["smoothed"])
         if self._ceilings is not None and state["ceilings"]:
             vars(self._ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
-        self._adapted.class_weight = self._by_class(np.array(state["weights"]))
-        self._kept = json.dumps(self.get_state())
+        self._kept = np.array(state["weights"])
+        self._adapted.class_weight = self._by_class(self._kept)
 
     def _restore(self, text: str) -> None:
         """Take a state from a file, which may be of another training."""
@@ -277,9 +284,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._write(logs, "class_weight", weights)
         self._write(logs, "class_error", errors)
         known = np.isfinite(errors)
-        shrunk = errors if support is None or not known.any() else np.where(known, errors, 0.0)
-        if shrunk is not errors:
-            shrunk[known] = shrink(errors[known], np.asarray(support)[known])
+        shrunk = errors.copy()
+        if support is not None and known.any():
+            shrunk[known] = shrink(errors[known], support[known])
         blended = self.momentum * self._smoothed + (1.0 - self.momentum) * shrunk
         self._smoothed = np.where(known, np.where(np.isnan(self._smoothed), shrunk, blended), self._smoothed)
         skipped = self._reason_to_skip(epoch, known, degenerate)
@@ -288,7 +295,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         logs["class_weight_updated"] = float(skipped is None)
         if skipped is None:
             self._adapt(weights, known, epoch)
-        self._kept = json.dumps(self.get_state())
+        self._kept = self._weights()
         if self.verbose:
             new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.class_weight.items())
             new = new if len(new) < 300 else new[:297] + "..."
@@ -309,7 +316,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             wanted = STRATEGIES[self.strategy](seen, self.tau)
         else:
             asked = self.strategy(self._by_class(self._smoothed), self._by_class(weights), epoch)
-            wanted = align_weights(asked, self._classes(), "strategy(errors, weights, epoch)")
+            wanted = align_weights(asked, self._classes, "strategy(errors, weights, epoch)")
             wanted = np.divide(wanted, self._start, out=np.ones_like(wanted), where=self._start > 0)[known]
         counted = (self._drawn() * self._start)[known]
         bounds = None
@@ -325,7 +332,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         The error is NaN where it could not be measured.
         """
         if self.monitor is not None:
-            names = [f"{self.monitor}/{label}" for label in self._classes()]
+            names = [f"{self.monitor}/{label}" for label in self._classes]
             if not any(name in logs for name in names):
                 raise ValueError(
                     f"monitor={self.monitor!r} needs the entries {short(names)} in `logs`. Received: {sorted(logs)}"
@@ -342,7 +349,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if not np.isfinite(found.distances).all():
             return np.full(len(self._start), np.nan), np.zeros(len(self._start)), None
         report = evaluate_pairs(found.distances, found.similar, classes=found.classes, n_resamples=0)
-        rows = [report.per_class.get(label, {}) for label in self._classes()]
+        rows = [report.per_class.get(label, {}) for label in self._classes]
         degenerate = None
         if report.roc_auc < DEGENERATE:
             degenerate = f"the model is degenerate, its area under the ROC curve is {report.roc_auc:.3f}"
@@ -362,11 +369,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     def _weights(self) -> np.ndarray:
         return np.array(list(self._adapted.class_weight.values()))
 
-    def _classes(self) -> list[Label]:
-        return list(self._adapted.class_weight)
-
     def _by_class(self, values: np.ndarray) -> dict[Label, float]:
-        return dict(zip(self._classes(), values.tolist(), strict=True))
+        return dict(zip(self._classes, values.tolist(), strict=True))
 
     def _write(self, logs: dict[str, Any], prefix: str, values: np.ndarray) -> None:
         if len(values) > LOGGED_CLASSES:
@@ -378,53 +382,6 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         while any(f"{used}/{label}" in logs for label in found):  # another callback has another target
             used, k = f"{prefix}_{k + 1}", k + 1
         logs.update({f"{used}/{label}": float(value) for label, value in found.items()})
-
-    def _open_validation(self, data: Any) -> BalancedPairSequence | None:
-        """Check that there is one source of errors, and that it fits the target."""
-        if data is not None and self.monitor is not None:
-            raise ValueError("Pass `validation_data` or `monitor`, not both.")
-        if not isinstance(self.target, EpochSequence):
-            if data is not None:
-                raise ValueError(
-                    "`validation_data` is for a `BalancedPairSequence` as `target`. A loss is adapted to the training "
-                    "losses of its classes, or with monitor='val_class_loss' to those on the validation data of `fit`."
-                )
-            if self.target is not None and not isinstance(self.target, WeightedLoss):
-                raise TypeError(
-                    "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, "
-                    f"or None. Received: target={self.target!r}"
-                )
-            return None
-        if data is not None and not isinstance(self.target, BalancedPairSequence):
-            raise ValueError(
-                "`validation_data` becomes pairs, but a model that is trained on a `BalancedBatchSequence` takes "
-                "single samples: pass `monitor`, the prefix of the entries of `logs` that hold the error of each class."
-            )
-        if data is None:
-            if self.monitor is None:
-                raise ValueError(
-                    "The error of each class has to be measured: pass validation_data=(x_val, y_val), or `monitor`, "
-                    "the prefix of the entries of `logs` that hold it."
-                )
-            return None
-        pairs = open_validation(data)
-        unknown = sorted(set(pairs.classes) - set(self.target.classes), key=str)
-        if unknown:
-            raise ValueError(f"`validation_data` holds classes that the target does not have: {short(unknown)}")
-        return pairs
-
-
-def _weighted_loss_of(model: keras.Model) -> WeightedLoss:
-    losses = losses_of(model)
-    weighted = [loss for loss in losses if getattr(loss, "live_weights", None) is not None]
-    if len(weighted) != 1:
-        raise ValueError(
-            "`AdaptiveClassWeight` without `target` needs a model compiled with exactly one loss that has class "
-            "weights: `model.compile(loss=WeightedContrastiveLoss())`, or a loss on class labels that was made with "
-            "`class_weight`, such as `WeightedTripletLoss(class_weight={0: 1.0, 1: 1.0})`; or name a loss or a "
-            f"`BalancedPairSequence` as `target`. Received: a model with loss={losses}"
-        )
-    return weighted[0]
 
 
 def _check_bounds(bounds: Any) -> tuple[float, float]:
