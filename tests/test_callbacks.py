@@ -98,6 +98,29 @@ def test_a_class_at_the_bound_that_gets_no_better_is_given_up_by_and_by():
     np.testing.assert_array_equal(lowest, [1.0, 4.0])
 
 
+def test_deferred_weights_wait_and_then_follow_what_is_drawn():
+    x, y = clusters()
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling="natural", seed=0)
+    rails = {"warmup_epochs": 2, "bounds": None, "max_step": None}
+    callback = AdaptiveClassWeight(pairs, monitor="error", strategy="deferred", **rails)
+    seen, _ = simulate(callback, lambda epoch: [0.1, 0.2, 0.3], 4)
+    assert (seen[:2] == 1.0).all()
+    drawn = [share * len(y) for share in pairs.class_distribution.values()]
+    effective = [1e-4 / (1 - 0.9999**n) for n in drawn]
+    np.testing.assert_allclose(seen[2] / seen[2][0], np.array(effective) / effective[0], rtol=1e-6)
+    np.testing.assert_allclose(seen[3], seen[2], rtol=1e-9)
+
+
+def test_the_callback_gives_up_a_class_that_stays_at_its_bound():
+    callback = AdaptiveClassWeight(sequence(), monitor="error", bounds=(0.2, 1.5), warmup_epochs=0)
+    seen, _ = simulate(callback, lambda epoch: [0.1, 0.1, 0.9], 12)
+    rare = seen[:, 2]
+    assert rare.max() == pytest.approx(1.5)
+    assert rare[-1] == pytest.approx(1.0)
+    share = np.array(list(callback.target.class_distribution.values()))
+    assert (seen @ share <= 1.0 + 1e-9).all()
+
+
 def test_no_factor_becomes_zero():
     np.testing.assert_allclose(limit_factors(np.array([0.0, 1.0]), np.ones(2), np.ones(2), None, None), [0.001, 1.999])
 
@@ -685,15 +708,18 @@ def test_a_state_goes_into_another_callback():
     def errors(epoch):
         return [0.1, 0.2, 0.1 + 0.1 * epoch]
 
-    one = AdaptiveClassWeight(sequence(), monitor="error")
-    simulate(one, errors, 4)
+    bounds = (0.2, 1.5)  # the rare class is at the upper one, and about to be given up
+    one = AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds)
+    simulate(one, errors, 5)
     state = json.loads(json.dumps(one.get_state()))
-    again = AdaptiveClassWeight(sequence(), monitor="error", warmup_epochs=0)
+    again = AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds, warmup_epochs=0)
     with pytest.raises(ValueError, match="no state before"):
         again.get_state()
     again.set_state(state)
-    later, _ = simulate(again, lambda epoch: errors(epoch + 4), 3)
-    assert (later == simulate(AdaptiveClassWeight(sequence(), monitor="error"), errors, 7)[0][4:]).all()
+    later, _ = simulate(again, lambda epoch: errors(epoch + 5), 4)
+    whole, _ = simulate(AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds), errors, 9)
+    assert (later == whole[5:]).all()
+    assert whole[-1, 2] < whole[4, 2]
     with pytest.raises(ValueError, match="must be of the classes"):
         again.set_state({**state, "classes": ["a", "b", "c"]})
 
