@@ -471,6 +471,7 @@ def test_probabilities_and_distances_give_the_same_errors(given):
     ("kwargs", "error", "match"),
     [
         ({"strategy": "hardness"}, ValueError, "must be one of .*difficulty.*Received: strategy='hardness'"),
+        ({"tau": "dynamic"}, ValueError, "'dynamic' with strategy='cdb'"),
         ({"strategy": 3}, TypeError, "must be one of .*or a callable"),
         ({"tau": -1}, ValueError, "`tau`"),
         ({"tau": math.nan}, ValueError, "`tau`"),
@@ -720,6 +721,9 @@ def test_a_state_goes_into_another_callback():
     whole, _ = simulate(AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds), errors, 9)
     assert (later == whole[5:]).all()
     assert whole[-1, 2] < whole[4, 2]
+    for bad in ({}, "state.json"):
+        with pytest.raises(TypeError, match="what `get_state` returned"):
+            AdaptiveClassWeight().set_state(bad)
     with pytest.raises(ValueError, match="must be of the classes"):
         again.set_state({**state, "classes": ["a", "b", "c"]})
 

@@ -149,7 +149,12 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.target = target
         self.monitor = monitor
         self.strategy = strategy
-        self.tau = tau if tau == DYNAMIC and strategy == "cdb" else at_least("tau", tau, 0.0)
+        if isinstance(tau, str) and (tau, strategy) != (DYNAMIC, "cdb"):
+            raise ValueError(
+                "`tau` must be a number, or 'dynamic' with strategy='cdb'. "
+                f"Received: tau={tau!r}, strategy={strategy!r}"
+            )
+        self.tau = tau if isinstance(tau, str) else at_least("tau", tau, 0.0)
         self.momentum = fraction("momentum", momentum)
         if self.momentum == 1:
             raise ValueError(f"`momentum` must be less than 1, or nothing is ever learned. Received: {momentum!r}")
@@ -227,8 +232,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         Before `fit` it is kept until `fit` begins.
 
         Raises:
-            ValueError: If the state is of other classes.
+            TypeError: If it is no such state.
+            ValueError: If it is of other classes, which may only show when `fit` begins.
         """
+        if not isinstance(state, Mapping) or not {"classes", "weights", "start", "smoothed", "ceilings"} <= set(state):
+            raise TypeError(f"`state` must be what `get_state` returned. Received: state={short(state)}")
         if self._adapted is None:
             self._waiting = state
             return
