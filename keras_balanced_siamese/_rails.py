@@ -22,14 +22,18 @@ class Ceilings:
         self.waited = np.zeros(n_classes)
         self.best = np.full(n_classes, np.inf)
 
-    def update(self, factors: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """The largest factors `(C,)`, after an epoch with these factors and smoothed errors (NaN if unknown)."""
+    def update(self, factors: np.ndarray, errors: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+        """The largest factors `(C,)`, after an epoch with these factors and smoothed errors (NaN if unknown).
+
+        A class is given up to no less than 1, and no less than its neutral factor, which makes up for its frequency.
+        """
         pinned = factors >= 0.999 * self.highest
         better = errors < 0.99 * self.best
         self.best = np.where(better | ~pinned, np.where(np.isnan(errors), self.best, errors), self.best)
         self.waited = np.where(pinned & ~better & ~np.isnan(errors), self.waited + 1, 0.0)
         falls = self.waited >= PATIENCE
-        self.highest = np.where(falls, np.maximum(self.highest * DECAY, 1.0), self.highest)
+        least = np.clip(neutral, 1.0, self.bound)
+        self.highest = np.where(falls, np.maximum(self.highest * DECAY, least), self.highest)
         recovers = better & ~falls
         self.highest = np.where(recovers, np.minimum(self.highest / DECAY, self.bound), self.highest)
         return self.highest
@@ -58,7 +62,7 @@ def limit_factors(
         bounds: Smallest and largest factor, the latter for all classes or for each, `(C,)`.
         max_step: Largest ratio of new to current factor, and of current to new.
     """
-    if not wanted.max() > 0:
+    if not wanted.max() > 0 or not weight.any():
         return current
     wanted = wanted / wanted.max()
     lowest, highest = np.full_like(current, LEAST), np.full_like(current, np.inf)
@@ -76,8 +80,8 @@ def limit_factors(
     while mean_of(high) < goal and high < 1e30:
         high *= 2.0
     for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):  # no number lies between
+        if high - low <= 1e-12 * high:
             break
+        middle = (low + high) / 2
         low, high = (middle, high) if mean_of(middle) < goal else (low, middle)
     return np.clip(high * wanted, lowest, highest)

@@ -8,6 +8,7 @@ import numpy as np
 from keras_balanced_siamese.class_weights import SCHEMES
 
 FLOOR = 0.05  # of the mean error: a class without any error still counts
+TAU = {"difficulty": 0.5}  # the exponent where none is given, by measurement; 1 for the other strategies
 DYNAMIC = "dynamic"
 
 
@@ -17,12 +18,23 @@ class Evidence(NamedTuple):
     errors: np.ndarray  # (C,) smoothed
     factors: np.ndarray  # (C,) in force, on the starting weights
     start: np.ndarray  # (C,) the starting weights
-    counts: np.ndarray  # (C,) how many items an epoch draws
+    counts: np.ndarray  # (C,) how many items an epoch draws, at least 1
+    neutral: np.ndarray  # (C,) the factors that make up for frequency
+
+
+def neutral_factors(counts: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The factors `(C,)` with which all classes count the same, by how many items of each an epoch draws.
+
+    They are 1 if the starting weights differ: those already say what the classes shall count.
+    """
+    if not np.allclose(start, start[0], rtol=1e-6):
+        return np.ones_like(start)
+    return counts.mean() / counts
 
 
 def difficulty(seen: Evidence, tau: float) -> np.ndarray:
-    """`(error + floor) ** tau`, with a floor of 5 % of the mean error."""
-    return _power(seen.errors + FLOOR * seen.errors.mean(), tau)
+    """`(error + floor) ** tau`, with a floor of 5 % of the mean error, times what makes up for frequency."""
+    return seen.neutral * _power(seen.errors + FLOOR * seen.errors.mean(), tau)
 
 
 def cdb(seen: Evidence, tau: float | str) -> np.ndarray:

@@ -12,7 +12,7 @@ from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight, BalancedPairSequence
 from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
-from keras_balanced_siamese._strategies import STRATEGIES, Evidence
+from keras_balanced_siamese._strategies import STRATEGIES, Evidence, neutral_factors
 
 positive = st.floats(0.05, 20)
 
@@ -46,17 +46,26 @@ def test_without_limits_the_factors_are_what_was_wanted(asked):
 
 
 def wanted(strategy, errors, tau=1.0, factors=(1.0, 1.0, 1.0), start=(1.0, 1.0, 1.0), counts=(100, 10, 1)):
-    seen = Evidence(*(np.array(one, float) for one in (errors, factors, start, counts)))
+    counts, start = np.array(counts, float), np.array(start, float)
+    seen = Evidence(np.array(errors, float), np.array(factors, float), start, counts, neutral_factors(counts, start))
     found = STRATEGIES[strategy](seen, tau)
     return found / found[-1]
 
 
+def test_difficulty_makes_up_for_what_is_drawn_less_often_unless_the_starting_weights_differ():
+    alike = [0.2, 0.2, 0.2]
+    np.testing.assert_allclose(wanted("difficulty", alike), [0.01, 0.1, 1.0])
+    np.testing.assert_allclose(wanted("difficulty", alike, start=(2.0, 2.0, 2.0)), [0.01, 0.1, 1.0])
+    np.testing.assert_allclose(wanted("difficulty", [0.0, 0.0, 0.0]), [0.01, 0.1, 1.0])
+    np.testing.assert_allclose(wanted("difficulty", alike, start=(1.0, 1.0, 1.1)), [1.0, 1.0, 1.0])
+
+
 def test_difficulty():
-    errors, floor = [0.0, 0.1, 0.3], 0.05 * 0.4 / 3
-    np.testing.assert_allclose(wanted("difficulty", errors), [(e + floor) / (0.3 + floor) for e in errors])
-    np.testing.assert_allclose(wanted("difficulty", errors, 2.0), wanted("difficulty", errors) ** 2)
-    np.testing.assert_array_equal(wanted("difficulty", errors, 0.0), [1.0, 1.0, 1.0])
-    np.testing.assert_array_equal(wanted("difficulty", [0.0, 0.0, 0.0]), [1.0, 1.0, 1.0])
+    errors, floor, even = [0.0, 0.1, 0.3], 0.05 * 0.4 / 3, {"counts": (7, 7, 7)}
+    np.testing.assert_allclose(wanted("difficulty", errors, **even), [(e + floor) / (0.3 + floor) for e in errors])
+    np.testing.assert_allclose(wanted("difficulty", errors, 2.0, **even), wanted("difficulty", errors, **even) ** 2)
+    np.testing.assert_array_equal(wanted("difficulty", errors, 0.0, **even), [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(wanted("difficulty", [0.0, 0.0, 0.0], **even), [1.0, 1.0, 1.0])
 
 
 def test_the_other_strategies():
@@ -77,7 +86,9 @@ def test_the_other_strategies():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("errors", [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0], [1e-300, 1e300, 1.0]])
 def test_no_strategy_leaves_the_numbers(strategy, errors):
-    found = STRATEGIES[strategy](Evidence(np.array(errors), np.ones(3), np.ones(3), np.array([5.0, 1e9, 1.0])), 3.0)
+    counts = np.array([5.0, 1e9, 1.0])
+    seen = Evidence(np.array(errors), np.ones(3), np.ones(3), counts, neutral_factors(counts, np.ones(3)))
+    found = STRATEGIES[strategy](seen, 3.0)
     limited = limit_factors(found, np.ones(3), np.ones(3), None, None)
     assert np.isfinite(limited).all()
     assert (limited > 0).all()
@@ -90,12 +101,20 @@ def test_an_error_on_few_items_is_drawn_to_the_mean():
 def test_a_class_at_the_bound_that_gets_no_better_is_given_up_by_and_by():
     ceilings, highest = Ceilings(2, 4.0), []
     for error in (0.5, 0.5, 0.5, 0.5, 0.5, 0.498, 0.4, 0.3):
-        highest.append(ceilings.update(np.array([ceilings.highest[0], 1.0]), np.array([error, 0.5])).copy())
+        highest.append(ceilings.update(np.array([ceilings.highest[0], 1.0]), np.array([error, 0.5]), np.ones(2)).copy())
     np.testing.assert_allclose(np.array(highest)[:, 0], [4.0, 4.0, 4.0, 3.2, 2.56, 2.048, 2.56, 3.2])
     np.testing.assert_array_equal(np.array(highest)[:, 1], 4.0)
     for _ in range(40):
-        lowest = ceilings.update(np.array([ceilings.highest[0], 1.0]), np.array([0.5, np.nan]))
+        lowest = ceilings.update(np.array([ceilings.highest[0], 1.0]), np.array([0.5, np.nan]), np.array([0.1, 1.0]))
     np.testing.assert_array_equal(lowest, [1.0, 4.0])
+
+
+def test_a_class_is_not_given_up_below_what_makes_up_for_its_frequency():
+    for neutral, least in ((0.5, 1.0), (3.0, 3.0), (9.0, 4.0)):
+        ceilings = Ceilings(1, 4.0)
+        for _ in range(40):
+            lowest = ceilings.update(ceilings.highest, np.array([0.5]), np.array([neutral]))
+        assert lowest == least
 
 
 def test_deferred_weights_wait_and_then_follow_what_is_drawn():
@@ -128,10 +147,10 @@ def test_no_factor_becomes_zero():
 # --- one training, the same numbers on every lane -------------------------------------------------------------------
 
 
-def slow_weights(start, current, smoothed, share, bounds=(0.2, 5.0), max_step=1.5):
+def slow_weights(start, current, smoothed, share, bounds=(0.02, 50.0), max_step=2.0):
     """The default rule, with the scale found by another root finder."""
     factor = [c / s for c, s in zip(current, start, strict=True)]
-    wanted = [e + 0.05 * sum(smoothed) / len(smoothed) for e in smoothed]
+    wanted = [math.sqrt(e + 0.05 * sum(smoothed) / len(smoothed)) / p for e, p in zip(smoothed, share, strict=True)]
 
     def limited(scale):
         return [
@@ -353,15 +372,50 @@ def sequence():
 
 
 def test_constant_errors_are_approached_in_steps_and_held():
-    callback = AdaptiveClassWeight(sequence(), monitor="error", max_step=1.2)
+    callback = AdaptiveClassWeight(sequence(), monitor="error", max_step=1.2, tau=1.0)
     seen, _ = simulate(callback, lambda epoch: [0.1, 0.1, 0.4], 20)
     assert seen[0].tolist() == [1.0, 1.0, 1.0]  # warm-up
     ratio = seen[1:] / seen[:-1]
     assert ratio.max() <= 1.2 + 1e-9
     share = np.array(list(callback.target.class_distribution.values()))
     np.testing.assert_allclose(seen @ share, 1.0, rtol=1e-6)
-    np.testing.assert_allclose(seen[-1] / seen[-1][0], [1.0, 1.0, 0.41 / 0.11], rtol=1e-6)
+    wish = np.array([0.11, 0.11, 0.41]) / share  # the smallest class cannot have its share of similar pairs
+    np.testing.assert_allclose(seen[-1] / seen[-1][0], wish / wish[0], rtol=1e-6)
     np.testing.assert_allclose(seen[-1], seen[-2], rtol=1e-9)
+
+
+def test_weights_of_one_come_to_make_up_for_frequency():
+    x, y = clusters({"common": 400, "medium": 40, "rare": 4})
+    natural = {"class_sampling": "natural", "max_repeats": None, "steps_per_epoch": 40, "seed": 0}
+    pairs = kbs.BalancedPairSequence(x, y, **natural)
+    seen, _ = simulate(AdaptiveClassWeight(pairs, monitor="error"), lambda epoch: [0.2, 0.2, 0.2], 12)
+    share = np.array(list(pairs.class_distribution.values()))
+    np.testing.assert_allclose(seen[-1] * share, 1 / 3, rtol=1e-6)
+    assert seen[-1, 2] > 10
+    told = kbs.BalancedPairSequence(x, y, class_weight="balanced", **natural)
+    seen, _ = simulate(AdaptiveClassWeight(told, monitor="error"), lambda epoch: [0.2, 0.2, 0.2], 4)
+    np.testing.assert_allclose(seen[-1], seen[0], rtol=1e-6)
+
+
+def test_a_loss_on_natural_batches_finds_the_frequencies_by_itself():
+    x, y = clusters({"common": 80, "medium": 30, "rare": 10})
+    codes = np.unique(y, return_inverse=True)[1]
+    encoder = linear_encoder()
+    loss = kbs.WeightedBatchContrastiveLoss(class_weight=dict.fromkeys(range(3), 1.0))
+    encoder.compile(keras.optimizers.SGD(0.0), loss)
+    callback = AdaptiveClassWeight(tau=0.0)
+    encoder.fit(x, codes, batch_size=120, epochs=8, verbose=0, callbacks=[callback])
+    np.testing.assert_allclose(list(loss.class_weight.values()), [40 / 80, 40 / 30, 40 / 10], rtol=1e-6)
+
+
+def test_a_class_that_no_epoch_draws_does_not_move_the_others():
+    x, y = clusters()
+    encoder = linear_encoder()
+    loss = kbs.WeightedBatchContrastiveLoss(class_weight=dict.fromkeys(range(4), 1.0))
+    encoder.compile(keras.optimizers.SGD(0.0), loss)
+    codes = np.unique(y, return_inverse=True)[1]
+    encoder.fit(x, codes, batch_size=59, epochs=8, verbose=0, callbacks=[AdaptiveClassWeight(tau=0.0)])
+    np.testing.assert_allclose(list(loss.class_weight.values()), [59 / 3 / 40, 59 / 3 / 14, 59 / 3 / 5, 1.0], rtol=1e-6)
 
 
 def test_bounds_hold_and_no_weight_becomes_zero():
@@ -390,7 +444,7 @@ def test_a_callable_gets_errors_weights_and_epoch_and_is_limited():
     callback = AdaptiveClassWeight(sequence(), monitor="error", strategy=strategy, warmup_epochs=0)
     seen, _ = simulate(callback, lambda epoch: [0.1, 0.2, 0.3], 2)
     assert calls[0] == ({"common": 0.1, "medium": 0.2, "rare": 0.3}, {"common": 1.0, "medium": 1.0, "rare": 1.0}, 0)
-    assert seen[0, 2] <= 1.5 + 1e-9
+    assert seen[0, 2] <= 2.0 + 1e-9
     bad = AdaptiveClassWeight(sequence(), monitor="error", strategy=lambda *_: {"common": 1.0}, warmup_epochs=0)
     with pytest.raises(ValueError, match="Missing"):
         simulate(bad, lambda epoch: [0.1, 0.2, 0.3], 1)
@@ -707,7 +761,7 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(kind, tmp_
 
 def test_a_state_goes_into_another_callback():
     def errors(epoch):
-        return [0.1, 0.2, 0.1 + 0.1 * epoch]
+        return [0.1, 0.1, 0.5 + 0.1 * epoch]
 
     bounds = (0.2, 1.5)  # the rare class is at the upper one, and about to be given up
     one = AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds)

@@ -13,20 +13,19 @@ from keras_balanced_siamese._checks import at_least, fraction, one_of, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
-from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, Evidence
+from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence, neutral_factors
 from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.callbacks._class_errors import validation_errors
 from keras_balanced_siamese.callbacks._target import open_source_of_errors, weighted_loss_of
-from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, short
-from keras_balanced_siamese.evaluation import evaluate_pairs
+from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, short
 from keras_balanced_siamese.losses._live import WeightedLoss
-from keras_balanced_siamese.pairs import BalancedPairSequence
 
 LOGGED_CLASSES = 50
-DEGENERATE = 0.55  # area under the ROC curve below which errors say nothing about classes
+STATE = {"classes", "weights", "start", "smoothed", "counted", "ceilings"}
 
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
-    """Gives more weight to the classes that the model finds hard, anew after every epoch.
+    """Gives more weight to the classes that are rare or that the model finds hard, anew after every epoch.
 
     The weights of the target are its starting weights times a factor per class. After each epoch the errors are
     measured and smoothed, and the strategy turns them into the factors of the next epoch:
@@ -34,18 +33,20 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     ```
     shrunk_c   =  (m_c * error_c + 2 * mean error) / (m_c + 2)      for an error that rests on m_c items
     smoothed_c <- momentum * smoothed_c + (1 - momentum) * shrunk_c
-    factor_c   ~  (smoothed_c + 0.05 * mean error) ** tau
+    factor_c   ~  (smoothed_c + 0.05 * mean error) ** tau / drawn_c
     ```
 
-    scaled so that the weights of what is drawn keep their mean, inside `bounds`, and no more than `max_step` away from
-    the factor before. The new weights hold from the first step of the next epoch, on every backend, without compiling
-    again.
+    where `drawn_c` is how many items of the class an epoch draws, as the callback counts them itself: a class that is
+    drawn a tenth as often gets ten times the weight. Starting weights that differ are taken as your own answer to that:
+    then the factors follow the errors alone. They are scaled so that the weights of what is drawn keep their mean,
+    inside `bounds`, and no more than `max_step` away from the factor before. The new weights hold from the first step
+    of the next epoch, on every backend, without compiling again.
 
     An update is left out, and `history_` says why, while `warmup_epochs` last, when fewer than half of the classes have
     an error, and when the area under the ROC curve of the validation pairs is below 0.55: the errors of a model that
     tells nothing apart tell nothing about classes. A class that has been at the upper bound for three updates without
-    getting better by 1 % is given up by and by: its bound falls by a fifth with each further one, to 1. It rises again
-    when the class gets better. No factor falls below 0.001.
+    getting better by 1 % is given up by and by: its bound falls by a fifth with each further one, to 1 or to what makes
+    up for its frequency. It rises again when the class gets better. No factor falls below 0.001.
 
     Two kinds of target, two kinds of classes:
 
@@ -55,7 +56,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
       callback also sets the sequence's epoch, so that a training that is resumed draws the pairs it would have drawn.
       For a `BalancedBatchSequence` the same holds, but its model takes no pairs: the errors come from `monitor`.
 
-    Adapting pays where class frequency is not corrected otherwise. On balanced pairs expect little.
+    Adapting pays where class frequency is not corrected otherwise. On balanced pairs, and on top of weights that follow
+    the counts, it only makes the worst class a little better and the mean a little worse.
 
     Args:
         target: The loss or sequence whose `class_weight` is adapted. `None` means the loss the model is compiled with.
@@ -76,7 +78,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             - `"inverse_metric"`: `1 / (1 - error + floor) ** tau`.
             - a callable `(errors: dict, weights: dict, epoch: int) -> dict` from smoothed errors and current weights to
               wanted weights.
-        tau: Exponent of the strategy: 0 leaves all weights equal, 2 tells easy from hard more sharply.
+        tau: Exponent of the strategy: 0 makes no difference between easy and hard, 2 tells them apart sharply. `None`
+            means 0.5 for `"difficulty"` and 1 for the others.
         momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
         bounds: Smallest and largest factor, or `None`.
         max_step: Largest change of a factor in one epoch, as a ratio of at least 1, or `None`.
@@ -130,10 +133,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         validation_data: Any = None,
         monitor: str | None = None,
         strategy: str | Callable[[dict[Label, float], dict[Label, float], int], Mapping[Label, float]] = "difficulty",
-        tau: float | str = 1.0,
+        tau: float | str | None = None,
         momentum: float = 0.7,
-        bounds: tuple[float, float] | None = (0.2, 5.0),
-        max_step: float | None = 1.5,
+        bounds: tuple[float, float] | None = (0.02, 50.0),
+        max_step: float | None = 2.0,
         warmup_epochs: int = 1,
         higher_is_similar: bool | None = None,
         verbose: int = 0,
@@ -154,6 +157,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 "`tau` must be a number, or 'dynamic' with strategy='cdb'. "
                 f"Received: tau={tau!r}, strategy={strategy!r}"
             )
+        if tau is None:
+            tau = TAU.get(strategy, 1.0) if isinstance(strategy, str) else 1.0
         self.tau = tau if isinstance(tau, str) else at_least("tau", tau, 0.0)
         self.momentum = fraction("momentum", momentum)
         if self.momentum == 1:
@@ -171,6 +176,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._start = np.ones(0)  # its weights then
         self._kept = np.ones(0)  # and those after the last epoch
         self._smoothed = np.ones(0)
+        self._counted = np.ones(0)  # items of each class that an epoch draws, smoothed
         self._ceilings: Ceilings | None = None
         self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
         self._higher = False  # whether the model's output grows with similarity
@@ -196,7 +202,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if target is not self._adapted:
             self._adapted, self._classes = target, list(target.class_weight or {})
             self._start = self._weights()
-            self._smoothed = np.full(len(self._start), np.nan)
+            self._smoothed, self._counted = (np.full(len(self._start), np.nan) for _ in range(2))
             self._ceilings = None if self.bounds is None else Ceilings(len(self._start), self.bounds[1])
         place = f"loss_{losses_of(model).index(target)}" if live is not None else "data"
         if self._waiting is not None:
@@ -223,6 +229,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             "weights": weights.tolist(),
             "start": self._start.tolist(),
             "smoothed": self._smoothed.tolist(),
+            "counted": self._counted.tolist(),
             "ceilings": ceilings,
         }
 
@@ -235,7 +242,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             TypeError: If it is no such state.
             ValueError: If it is of other classes, which may only show when `fit` begins.
         """
-        if not isinstance(state, Mapping) or not {"classes", "weights", "start", "smoothed", "ceilings"} <= set(state):
+        if not isinstance(state, Mapping) or not set(state) >= STATE:
             raise TypeError(f"`state` must be what `get_state` returned. Received: state={short(state)}")
         if self._adapted is None:
             self._waiting = state
@@ -245,7 +252,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             raise ValueError(
                 f"The state must be of the classes of the target, {short(classes)}. Received: {short(state['classes'])}"
             )
-        self._start, self._smoothed = np.array(state["start"]), np.array(state["smoothed"])
+        self._start, self._smoothed, self._counted = (
+            np.array(state[name]) for name in ("start", "smoothed", "counted")
+        )
         if self._ceilings is not None and state["ceilings"]:
             vars(self._ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
         self._kept = np.array(state["weights"])
@@ -295,8 +304,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         shrunk = errors.copy()
         if support is not None and known.any():
             shrunk[known] = shrink(errors[known], support[known])
-        blended = self.momentum * self._smoothed + (1.0 - self.momentum) * shrunk
-        self._smoothed = np.where(known, np.where(np.isnan(self._smoothed), shrunk, blended), self._smoothed)
+        self._smoothed = np.where(known, self._blend(self._smoothed, shrunk), self._smoothed)
+        self._counted = self._blend(self._counted, self._drawn())
         skipped = self._reason_to_skip(epoch, known, degenerate)
         row = {"errors": self._by_class(errors), "weights": self._by_class(weights), "skipped": skipped}
         self.history_.append({"epoch": epoch, **row})
@@ -319,19 +328,21 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     def _adapt(self, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
         """Set the weights of the known classes; the others keep theirs."""
         current = np.divide(weights, self._start, out=np.ones_like(weights), where=self._start > 0)
+        drawn = np.maximum(self._counted, 1.0)  # a class that is drawn now and then may be missing from an epoch
+        neutral = neutral_factors(drawn, self._start)
         if isinstance(self.strategy, str):
-            seen = Evidence(self._smoothed[known], current[known], self._start[known], self._drawn()[known])
+            seen = Evidence(*(one[known] for one in (self._smoothed, current, self._start, drawn, neutral)))
             wanted = STRATEGIES[self.strategy](seen, self.tau)
         else:
             asked = self.strategy(self._by_class(self._smoothed), self._by_class(weights), epoch)
             wanted = align_weights(asked, self._classes, "strategy(errors, weights, epoch)")
             wanted = np.divide(wanted, self._start, out=np.ones_like(wanted), where=self._start > 0)[known]
-        counted = (self._drawn() * self._start)[known]
         bounds = None
         if self.bounds is not None and self._ceilings is not None:
-            highest = self._ceilings.update(current, np.where(known, self._smoothed, np.nan))
+            highest = self._ceilings.update(current, np.where(known, self._smoothed, np.nan), neutral)
             bounds = (self.bounds[0], highest[known])
-        current[known] = limit_factors(wanted, current[known], counted, bounds, self.max_step)
+        share = self._counted * self._start
+        current[known] = limit_factors(wanted, current[known], share[known], bounds, self.max_step)
         self._adapted.class_weight = self._by_class(self._start * current)
 
     def _errors(self, logs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, str | None]:
@@ -347,22 +358,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 )
             return np.array([float(logs.get(name, np.nan)) for name in names]), None, None
         if self._validation is not None:
-            return self._validation_errors(self._validation)
+            return validation_errors(self.model, self._validation, self._higher, self._classes)
         assert self._train_record is not None
         return *self._train_record, None
-
-    def _validation_errors(self, pairs: BalancedPairSequence) -> tuple[np.ndarray, np.ndarray, str | None]:
-        assert self.model is not None
-        found = measure(self.model, pairs, self._higher)
-        if not np.isfinite(found.distances).all():
-            return np.full(len(self._start), np.nan), np.zeros(len(self._start)), None
-        report = evaluate_pairs(found.distances, found.similar, classes=found.classes, n_resamples=0)
-        rows = [report.per_class.get(label, {}) for label in self._classes]
-        degenerate = None
-        if report.roc_auc < DEGENERATE:
-            degenerate = f"the model is degenerate, its area under the ROC curve is {report.roc_auc:.3f}"
-        errors, support = ([row.get(name, np.nan) for row in rows] for name in ("error", "n_similar"))
-        return np.array(errors), np.nan_to_num(np.array(support)), degenerate
 
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
         live = getattr(self._adapted, "live_weights", None)
@@ -373,6 +371,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._train_record is not None:
             return self._train_record[1]
         return np.array(list(self._adapted.class_distribution.values())) * len(self._adapted.labels)
+
+    def _blend(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Smoothed with what was before, if anything was."""
+        return np.where(np.isnan(old), new, self.momentum * old + (1.0 - self.momentum) * new)
 
     def _weights(self) -> np.ndarray:
         return np.array(list(self._adapted.class_weight.values()))
