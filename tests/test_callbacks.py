@@ -464,8 +464,6 @@ def test_batches_are_a_target_too():
     seen, _ = simulate(AdaptiveClassWeight(batches, monitor="error"), lambda epoch: [0.1, 0.1, 0.3], 4)
     assert seen[-1][2] > 1.2
     assert batches[0][2].max() > 1.2
-    with pytest.raises(ValueError, match="takes single samples: pass `monitor`"):
-        AdaptiveClassWeight(batches, validation_data=(x, y))
 
 
 def test_logs_history_and_verbose():
@@ -518,6 +516,65 @@ def test_probabilities_and_distances_give_the_same_errors(given):
     assert 0 < np.mean(found) < 0.5
 
 
+LOSSES = [
+    (kbs.WeightedBatchContrastiveLoss, {}, "euclidean"),
+    (kbs.WeightedTripletLoss, {"distance": "squared"}, "euclidean"),
+    (kbs.WeightedTripletLoss, {"distance": "cosine"}, "cosine"),
+    (kbs.WeightedSupervisedContrastiveLoss, {}, "cosine"),
+    (kbs.WeightedMultiSimilarityLoss, {}, "cosine"),
+]
+
+
+@pytest.mark.parametrize(("loss", "kwargs", "distance"), LOSSES)
+def test_errors_of_embeddings_are_those_of_pairs_at_the_distance_of_the_loss(loss, kwargs, distance):
+    x, y = clusters()
+    codes = np.unique(y, return_inverse=True)[1]
+    validation = kbs.BalancedPairSequence(x[::-1], codes[::-1], seed=3)
+    encoder = linear_encoder()
+    encoder.compile(keras.optimizers.SGD(0.0), loss(class_weight=dict.fromkeys(range(3), 1.0), **kwargs))
+    callback = AdaptiveClassWeight(validation_data=validation)
+    encoder.fit(x, codes, batch_size=59, epochs=4, verbose=0, callbacks=[callback])
+    points = encoder.predict(x[::-1], verbose=0).astype("float64")
+    batches = [validation.indices(i) for i in range(len(validation))]
+    left, right, similar = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    a, b = points[left], points[right]
+    if distance == "cosine":
+        d = 1 - (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    else:
+        d = np.linalg.norm(a - b, axis=1)
+    classes = np.stack([codes[::-1][left], codes[::-1][right]], axis=1)
+    expected = kbs.evaluate_pairs(d, similar, classes=classes, n_resamples=0).per_class
+    for row in callback.history_:
+        np.testing.assert_allclose(list(row["errors"].values()), [expected[c]["error"] for c in range(3)], atol=1e-6)
+    assert callback.history_[-1]["weights"][2] > 1.5
+
+
+def test_batches_and_their_class_names_have_errors_of_embeddings_too():
+    x, y = clusters()
+    batches = kbs.BalancedBatchSequence(x, y, 3, 2, seed=0, class_sampling="natural")
+    encoder = linear_encoder()
+    encoder.compile("sgd", kbs.WeightedTripletLoss())
+    callback = AdaptiveClassWeight(batches, validation_data=(x, y))
+    encoder.fit(batches, epochs=3, verbose=0, callbacks=[callback])
+    errors = np.array([list(row["errors"].values()) for row in callback.history_])
+    assert (errors > 0).any()
+    assert (errors < 0.5).all()
+    assert dict(batches.class_weight) != dict.fromkeys(batches.classes, 1.0)
+
+
+@pytest.mark.parametrize(("value", "reason"), [(0.0, "area under the ROC curve is 0.5"), (np.nan, "only 0 of 3")])
+def test_collapsed_and_broken_embeddings_leave_the_weights_alone(value, reason):
+    x, y = clusters()
+    batches = kbs.BalancedBatchSequence(x, y, 3, 2, seed=0)
+    encoder = linear_encoder()
+    encoder.compile(keras.optimizers.SGD(0.0), kbs.WeightedSupervisedContrastiveLoss())
+    encoder.set_weights([np.full((4, 2), value, "float32")])
+    callback = AdaptiveClassWeight(batches, validation_data=(x, y), warmup_epochs=0)
+    encoder.fit(batches, epochs=2, verbose=0, callbacks=[callback])
+    assert set(batches.class_weight.values()) == {1.0}
+    assert all(reason in row["skipped"] for row in callback.history_)
+
+
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 
@@ -538,7 +595,11 @@ def test_probabilities_and_distances_give_the_same_errors(given):
         ({"warmup_epochs": -1}, ValueError, "`warmup_epochs`"),
         ({"warmup_epochs": 1.5}, TypeError, "`warmup_epochs`"),
         ({"target": "loss"}, TypeError, "`target` must be"),
-        ({"validation_data": clusters()}, ValueError, "monitor='val_class_loss'"),
+        (
+            {"target": kbs.WeightedContrastiveLoss(), "validation_data": clusters()},
+            ValueError,
+            "monitor='val_class_loss'",
+        ),
         ({"validation_data": clusters(), "monitor": "error"}, ValueError, "not both"),
         ({"target": sequence()}, ValueError, "validation_data="),
         ({"target": sequence(), "validation_data": clusters()[0]}, TypeError, r"\(x, y\)"),
@@ -567,6 +628,25 @@ def test_a_model_whose_loss_cannot_be_weighted():
 def test_a_target_that_is_not_the_models_loss():
     with pytest.raises(ValueError, match="compiled with"):
         fit(compiled(), AdaptiveClassWeight(kbs.WeightedContrastiveLoss()))
+
+
+def test_validation_data_that_cannot_tell_the_errors_of_the_models_loss():
+    with pytest.raises(ValueError, match="monitor='val_class_loss'"):
+        fit(compiled(), AdaptiveClassWeight(validation_data=clusters()))
+    x, y = clusters()
+    encoder = linear_encoder()
+    encoder.compile("sgd", kbs.WeightedTripletLoss(class_weight={0: 1.0, 1: 1.0}))
+    with pytest.raises(ValueError, match=r"does not have: \['common', 'medium', 'rare'\].*the classes \[0, 1\]"):
+        encoder.fit(x, np.zeros(len(y)), verbose=0, callbacks=[AdaptiveClassWeight(validation_data=(x, y))])
+
+
+def test_a_model_that_gives_no_embeddings_of_the_validation_data():
+    x, y = clusters()
+    batches = kbs.BalancedBatchSequence(x, y, 3, 2, seed=0)
+    flat = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Reshape((2, 2))])
+    flat.compile("sgd", lambda y_true, y_pred: y_pred[:, 0, 0] ** 2)
+    with pytest.raises(ValueError, match=r"one embedding per sample.*Received: ndarray of shape \(\d+, 2, 2\)"):
+        flat.fit(batches, verbose=0, callbacks=[AdaptiveClassWeight(batches, validation_data=(x, y))])
 
 
 def test_an_output_of_unknown_direction():

@@ -15,10 +15,16 @@ from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
 from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence, neutral_factors
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._class_errors import validation_errors
-from keras_balanced_siamese.callbacks._target import open_source_of_errors, weighted_loss_of
-from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, short
+from keras_balanced_siamese.callbacks._class_errors import class_errors
+from keras_balanced_siamese.callbacks._target import (
+    check_validation,
+    distance_of,
+    open_source_of_errors,
+    weighted_loss_of,
+)
+from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, measure_embedded, short
 from keras_balanced_siamese.losses._live import WeightedLoss
+from keras_balanced_siamese.pairs import BalancedPairSequence
 
 LOGGED_CLASSES = 50
 STATE = {"classes", "weights", "start", "smoothed", "counted", "ceilings"}
@@ -48,21 +54,24 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     getting better by 1 % is given up by and by: its bound falls by a fifth with each further one, to 1 or to what makes
     up for its frequency. It rises again when the class gets better. No factor falls below 0.001.
 
-    Two kinds of target, two kinds of classes:
+    The target decides which classes there are:
 
-    - a loss (`WeightedContrastiveLoss`, `WeightedBinaryCrossentropy`): the pair labels 0 and 1. Its error is the mean
-      loss of each label in training, before weighting.
-    - a `BalancedPairSequence`: the classes of the data. Its error is that of `evaluate_pairs` on `validation_data`. The
-      callback also sets the sequence's epoch, so that a training that is resumed draws the pairs it would have drawn.
-      For a `BalancedBatchSequence` the same holds, but its model takes no pairs: the errors come from `monitor`.
+    - a loss on pairs (`WeightedContrastiveLoss`, `WeightedBinaryCrossentropy`): the pair labels 0 and 1. The error is
+      the mean loss of each label in training, before weighting.
+    - a loss on class labels that was made with `class_weight` (`WeightedBatchContrastiveLoss`): the classes of the
+      data. The error is the mean loss of each class in training, or that of `evaluate_pairs` on `validation_data`.
+    - a `BalancedPairSequence` or `BalancedBatchSequence`: the classes of the data. The error is that of
+      `evaluate_pairs` on `validation_data`. The callback also sets the sequence's epoch, so that a training that is
+      resumed draws what it would have drawn.
 
     Adapting pays where class frequency is not corrected otherwise. On balanced pairs, and on top of weights that follow
     the counts, it only makes the worst class a little better and the mean a little worse.
 
     Args:
         target: The loss or sequence whose `class_weight` is adapted. `None` means the loss the model is compiled with.
-        validation_data: For a sequence: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
-            `BalancedPairSequence`, whose epoch 0 is used every time.
+        validation_data: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
+            `BalancedPairSequence`, whose epoch 0 is used every time. The model scores the pairs; a model of embeddings
+            gives their distance, the one that its loss compares by (Euclidean for a loss of others).
         monitor: Take the errors from `logs` instead: class `c` has the entry `"<monitor>/<c>"`. For a loss
             `"val_class_loss"` is its mean loss of each label on the validation data of `fit`.
         strategy: What the factors follow. The limits hold for each.
@@ -198,7 +207,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
             live.attach_to(model)
         if self._validation is not None:
-            self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
+            check_validation(target, self._validation)
+            if isinstance(target, BalancedPairSequence):
+                self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if target is not self._adapted:
             self._adapted, self._classes = target, list(target.class_weight or {})
             self._start = self._weights()
@@ -358,7 +369,12 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 )
             return np.array([float(logs.get(name, np.nan)) for name in names]), None, None
         if self._validation is not None:
-            return validation_errors(self.model, self._validation, self._higher, self._classes)
+            assert self.model is not None
+            if isinstance(self._adapted, BalancedPairSequence):
+                found = measure(self.model, self._validation, self._higher)
+            else:
+                found = measure_embedded(self.model, self._validation, distance_of(self.model))
+            return class_errors(found, self._classes)
         assert self._train_record is not None
         return *self._train_record, None
 

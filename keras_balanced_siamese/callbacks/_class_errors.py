@@ -1,25 +1,19 @@
-"""A model and validation pairs -> the error of each class."""
-
-from typing import Any
+"""What a model makes of validation pairs -> the error of each class."""
 
 import numpy as np
 
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._validation import measure
+from keras_balanced_siamese.callbacks._validation import Measured
 from keras_balanced_siamese.evaluation import evaluate_pairs
-from keras_balanced_siamese.pairs import BalancedPairSequence
 
 DEGENERATE = 0.55  # area under the ROC curve below which errors say nothing about classes
 
 
-def validation_errors(
-    model: Any, pairs: BalancedPairSequence, higher_is_similar: bool, classes: list[Label]
-) -> tuple[np.ndarray, np.ndarray, str | None]:
+def class_errors(found: Measured, classes: list[Label]) -> tuple[np.ndarray, np.ndarray, str | None]:
     """The error `(C,)` of each class at the threshold of all, its similar pairs, and why they say nothing if so.
 
-    The error is NaN for a class that has none, and for all if an output is not finite.
+    The error is NaN for a class that has none, and for all if a distance is not finite.
     """
-    found = measure(model, pairs, higher_is_similar)
     if not np.isfinite(found.distances).all():
         return np.full(len(classes), np.nan), np.zeros(len(classes)), None
     report = evaluate_pairs(found.distances, found.similar, classes=found.classes, n_resamples=0)

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import PyDataset
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._hard_pairs import Embedded, harder_pairs
+from keras_balanced_siamese.callbacks._embedding import embed, unit_vectors
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
 
@@ -137,33 +137,15 @@ class HardPairMining(keras.callbacks.Callback):
         assert self.model is not None  # looking at it brings its variables up to date
         plan = self.pairs.plan
         samples = np.unique(plan.pairs)
-        encoder: Any = self.encoder_
-        points = np.asarray(encoder.predict(_Samples(self.pairs, samples, self.batch_size), verbose=0))
-        points = points.astype(np.float32)
+        points = embed(self.encoder_, self.pairs, samples, self.batch_size)
         if not np.isfinite(points).all():
             warnings.warn("No pairs are mined: the encoder's output is not finite.", stacklevel=2)
             return None
         if self.distance == "cosine":
-            points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+            points = unit_vectors(points)
         row = np.full(len(plan.codes), -1, np.intp)
         row[samples] = np.arange(len(samples))
         return Embedded(points, row)
-
-
-class _Samples(PyDataset):
-    """Single samples of a sequence, for `predict`."""
-
-    def __init__(self, pairs: BalancedPairSequence, samples: np.ndarray, batch_size: int):
-        super().__init__()
-        self.pairs = pairs
-        self.samples = samples
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self.samples) // self.batch_size)
-
-    def __getitem__(self, k: int) -> tuple[Any]:
-        return (self.pairs.load(self.samples[k * self.batch_size : (k + 1) * self.batch_size]),)
 
 
 def _encoder_of(model: keras.Model) -> keras.Model:

@@ -6,43 +6,56 @@ import keras
 
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese.callbacks._validation import losses_of, open_validation, short
+from keras_balanced_siamese.losses._batch import WeightedBatchLoss
 from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
 
 def open_source_of_errors(target: Any, data: Any, monitor: str | None) -> BalancedPairSequence | None:
     """Check that there is one source of errors, and that it fits the target; the validation pairs if it is those."""
+    if target is not None and not isinstance(target, (EpochSequence, WeightedLoss)):
+        raise TypeError(
+            "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, "
+            f"or None. Received: target={target!r}"
+        )
     if data is not None and monitor is not None:
         raise ValueError("Pass `validation_data` or `monitor`, not both.")
-    if not isinstance(target, EpochSequence):
-        if data is not None:
-            raise ValueError(
-                "`validation_data` is for a `BalancedPairSequence` as `target`. A loss is adapted to the training "
-                "losses of its classes, or with monitor='val_class_loss' to those on the validation data of `fit`."
-            )
-        if target is not None and not isinstance(target, WeightedLoss):
-            raise TypeError(
-                "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, "
-                f"or None. Received: target={target!r}"
-            )
-        return None
-    if data is not None and not isinstance(target, BalancedPairSequence):
-        raise ValueError(
-            "`validation_data` becomes pairs, but a model that is trained on a `BalancedBatchSequence` takes "
-            "single samples: pass `monitor`, the prefix of the entries of `logs` that hold the error of each class."
-        )
     if data is None:
-        if monitor is None:
+        if isinstance(target, EpochSequence) and monitor is None:
             raise ValueError(
                 "The error of each class has to be measured: pass validation_data=(x_val, y_val), or `monitor`, "
                 "the prefix of the entries of `logs` that hold it."
             )
         return None
     pairs = open_validation(data)
-    unknown = sorted(set(pairs.classes) - set(target.classes), key=str)
-    if unknown:
-        raise ValueError(f"`validation_data` holds classes that the target does not have: {short(unknown)}")
+    if target is not None:
+        check_validation(target, pairs)
     return pairs
+
+
+def check_validation(target: Any, pairs: BalancedPairSequence) -> None:
+    """Raise if validation pairs cannot tell the errors of the target's classes."""
+    if isinstance(target, WeightedLoss) and not isinstance(target, WeightedBatchLoss):
+        raise ValueError(
+            "`validation_data` tells the errors of the classes of the data, and the classes of this loss are similar "
+            "and different pairs: it is adapted to their training losses, or with monitor='val_class_loss' to those on "
+            "the validation data of `fit`. For the classes of the data pass the `BalancedPairSequence` as `target`."
+        )
+    classes = list(target.class_weight or {})
+    unknown = sorted(set(pairs.classes) - set(classes), key=str)
+    if unknown:
+        raise ValueError(
+            f"`validation_data` holds classes that the target does not have: {short(unknown)}. Received: a target with "
+            f"the classes {short(classes)}"
+        )
+
+
+def distance_of(model: keras.Model) -> str:
+    """What the model's embeddings are compared by: "cosine" or "euclidean"."""
+    for loss in losses_of(model):
+        if isinstance(loss, WeightedBatchLoss):
+            return "cosine" if getattr(loss, "distance", "cosine") == "cosine" else "euclidean"
+    return "euclidean"
 
 
 def weighted_loss_of(model: keras.Model) -> WeightedLoss:

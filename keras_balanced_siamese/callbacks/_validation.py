@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_balanced_siamese.callbacks._embedding import embed, unit_vectors
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
 
@@ -32,11 +33,26 @@ def open_validation(data: Any) -> BalancedPairSequence:
 def measure(model: Any, pairs: BalancedPairSequence, higher_is_similar: bool) -> Measured:
     """Let the model predict all pairs."""
     scores = np.asarray(model.predict(pairs, verbose=0), np.float64).reshape(-1)
+    samples, similar, classes = _truth(pairs)
+    return Measured(-scores if higher_is_similar else scores, similar, classes, samples)
+
+
+def measure_embedded(encoder: Any, pairs: BalancedPairSequence, distance: str) -> Measured:
+    """Let an encoder embed each sample of the pairs once; the distances are squared."""
+    samples, similar, classes = _truth(pairs)
+    used, place = np.unique(samples, return_inverse=True)
+    points = embed(encoder, pairs, used, 256).astype(np.float64)
+    points = unit_vectors(points) if distance == "cosine" else points
+    left, right = points[place.reshape(samples.shape)].swapaxes(0, 1)
+    return Measured(np.square(left - right).sum(axis=1), similar, classes, samples)
+
+
+def _truth(pairs: BalancedPairSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The samples of all pairs `(n, 2)`, whether they are similar `(n,)`, and their labels `(n, 2)`."""
     batches = [pairs.indices(i) for i in range(len(pairs))]
     left, right, similar = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     samples = np.stack([left, right], axis=1)
-    classes = np.asarray(pairs.classes, dtype=object)[pairs.labels]
-    return Measured(-scores if higher_is_similar else scores, similar, classes[samples], samples)
+    return samples, similar, np.asarray(pairs.classes, dtype=object)[pairs.labels][samples]
 
 
 def _fixed(pairs: BalancedPairSequence) -> BalancedPairSequence:

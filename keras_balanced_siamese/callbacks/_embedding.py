@@ -1,0 +1,41 @@
+"""An encoder and samples of a sequence -> their embeddings."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_balanced_siamese._backend import PyDataset
+from keras_balanced_siamese.pairs import BalancedPairSequence
+
+
+def embed(encoder: Any, pairs: BalancedPairSequence, samples: np.ndarray, batch_size: int) -> np.ndarray:
+    """The embeddings of the `samples` of a sequence, float32, by the encoder as it is now."""
+    points = encoder.predict(_Samples(pairs, samples, batch_size), verbose=0)
+    shape = getattr(points, "shape", None)
+    if shape is None or len(shape) != 2:
+        raise ValueError(
+            "The encoder must give one embedding per sample, shape (batch, dim). "
+            f"Received: {type(points).__name__} of shape {shape}"
+        )
+    return np.asarray(points).astype(np.float32)
+
+
+def unit_vectors(points: np.ndarray) -> np.ndarray:
+    """Points `(n, dim)` at the length 1; what has no direction stays at 0."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+class _Samples(PyDataset):
+    """Single samples of a sequence, for `predict`."""
+
+    def __init__(self, pairs: BalancedPairSequence, samples: np.ndarray, batch_size: int):
+        super().__init__()
+        self.pairs = pairs
+        self.samples = samples
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.samples) // self.batch_size)
+
+    def __getitem__(self, k: int) -> tuple[Any]:
+        return (self.pairs.load(self.samples[k * self.batch_size : (k + 1) * self.batch_size]),)
