@@ -143,15 +143,17 @@ def align_weights(weights: Any, classes: list[Label], name: str = "class_weight"
     if not isinstance(weights, Mapping):
         raise TypeError(f"`{name}` must be a mapping of class to weight. Received: {name}={weights!r}")
     known = set(classes)
-    unknown = [label for label in weights if label not in known]
-    missing = [label for label in classes if label not in weights]
-    if unknown or missing:
+    if weights.keys() != known:
+        unknown = [label for label in weights if label not in known]
+        missing = [label for label in classes if label not in weights]
         raise ValueError(
             f"`{name}` must give a weight to each class and to nothing else. Missing: {_short(missing)}; "
             f"unknown: {_short(unknown)}; the classes are {_short(classes)}. Received: {name}={_short(dict(weights))}"
         )
     try:
-        values = np.array([_number(weights[label]) for label in classes])
+        given = [weights[label] for label in classes]
+        plain = all(type(weight) is float for weight in given)
+        values = np.array(given if plain else [_number(weight) for weight in given])
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"`{name}` must map each class to a number. Received: {name}={_short(dict(weights))}"

@@ -53,7 +53,8 @@ def limit_factors(
     ```
 
     The limits are the bounds and one step up or down from where the factor is. A scale exists because the current
-    factors lie inside the limits, unless a bound has fallen below one; it is found by halving an interval.
+    factors lie inside the limits, unless a bound has fallen below one. It is found by Newton's method, which is exact
+    once it knows which factors are limited, inside an interval that is halved where a step leaves it.
 
     Args:
         wanted: `(C,)` factors, at least 0, of any scale.
@@ -73,15 +74,20 @@ def limit_factors(
         highest = np.maximum(np.minimum(highest, current * max_step), lowest)
     goal = float(current @ weight)
 
-    def mean_of(scale: float) -> float:
-        return float(np.clip(scale * wanted, lowest, highest) @ weight)
+    def mean_and_slope(scale: float) -> tuple[float, float]:
+        asked = scale * wanted
+        free = (asked > lowest) & (asked < highest)
+        return float(np.clip(asked, lowest, highest) @ weight), float(wanted[free] @ weight[free])
 
     low, high = 0.0, 1.0
-    while mean_of(high) < goal and high < 1e30:
+    while mean_and_slope(high)[0] < goal and high < 1e30:
         high *= 2.0
+    scale = high
     for _ in range(200):
-        if high - low <= 1e-12 * high:
+        mean, slope = mean_and_slope(scale)
+        low, high = (scale, high) if mean < goal else (low, scale)
+        if abs(mean - goal) <= 1e-13 * goal or high - low <= 1e-12 * high:
             break
-        middle = (low + high) / 2
-        low, high = (middle, high) if mean_of(middle) < goal else (low, middle)
-    return np.clip(high * wanted, lowest, highest)
+        step = scale + (goal - mean) / slope if slope > 0 else high
+        scale = step if low < step < high else (low + high) / 2
+    return np.clip(scale * wanted, lowest, highest)
