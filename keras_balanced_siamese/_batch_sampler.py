@@ -84,6 +84,17 @@ class BatchSampler:
         expected = fill(total, np.where(able > 0, pairs / a_visit, 0.0), np.full(len(pairs), float(self.steps)))
         return Drawing(offer, float((expected * a_visit / pairs).max()), expected, expected)
 
+    def choose(self, class_sampling: ClassSampling) -> None:
+        """Draw by other shares from now on, and as if those before had been the same."""
+        old = self.source.class_sampling
+        self.source.choose(class_sampling)
+        try:
+            self.drawing(0)
+        except ValueError:
+            self.source.class_sampling = old
+            raise
+        self._past = None
+
     def plan(self, epoch: int) -> BatchPlan:
         """The batches of the epoch."""
         drawing = self.drawing(epoch)

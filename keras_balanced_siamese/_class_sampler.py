@@ -56,6 +56,21 @@ class ClassSampler:
         progress = 0.0 if self.epochs is None else min(epoch / (self.epochs - 1), 1.0)
         return Offer(pool, codes, made, class_shares(self.labels.classes, pool.drawn, self.class_sampling, progress))
 
+    def choose(self, class_sampling: ClassSampling) -> None:
+        """Draw by other shares from now on.
+
+        Raises:
+            ValueError: If the shares move by themselves, or the new ones are wrong.
+        """
+        if self.epochs is not None or (isinstance(class_sampling, str) and class_sampling == PROGRESSIVE):
+            raise ValueError(
+                "Progressive shares move by themselves: construct the sequence with the `class_sampling` that is to be "
+                f"changed, and change it to a fixed one. Received: {class_sampling!r} in place of "
+                f"{self.class_sampling!r}"
+            )
+        class_shares(self.labels.classes, self.labels.counts, class_sampling)
+        self.class_sampling = class_sampling
+
     def _pool(self, epoch: int) -> tuple[Pool, np.ndarray, np.ndarray | None]:
         if self.resampling is None:
             return self._all, self.labels.codes, None

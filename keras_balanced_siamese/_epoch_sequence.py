@@ -14,7 +14,7 @@ from keras_balanced_siamese._backend import PyDataset, tf_dataset
 from keras_balanced_siamese._checks import flag, whole
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
 from keras_balanced_siamese._sources import Loader, check_lengths, open_source
-from keras_balanced_siamese._typing import ArrayLike, ClassWeights, Label
+from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
 
 Self = TypeVar("Self", bound="EpochSequence")
 
@@ -22,8 +22,9 @@ Self = TypeVar("Self", bound="EpochSequence")
 class EpochSequence(PyDataset):
     """A data set whose batches are a function of (seed, epoch, index).
 
-    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size` and `_weights`, and has `_draw(epoch)`, which
-    returns the epoch's plan, with an attribute `codes`, and `_index(plan, number)`, the samples of a batch.
+    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size`, `_weights` and `_sampler`, and has
+    `_draw(epoch)`, which returns the epoch's plan, with an attribute `codes`, and `_index(plan, number)`, the samples
+    of a batch.
 
     The arguments are those of `BalancedPairSequence`.
     """
@@ -32,6 +33,7 @@ class EpochSequence(PyDataset):
     _steps: int
     batch_size: int
     _weights: np.ndarray
+    _sampler: Any
 
     def __init__(
         self,
@@ -88,6 +90,24 @@ class EpochSequence(PyDataset):
     @class_weight.setter
     def class_weight(self, class_weight: ClassWeights) -> None:
         self._weights = align_weights(class_weight, self.classes)
+
+    @property
+    def class_sampling(self) -> ClassSampling:
+        """What the share of each class follows; assign another one and the epoch is drawn anew by that."""
+        return self._sampler.source.class_sampling
+
+    @class_sampling.setter
+    def class_sampling(self, class_sampling: ClassSampling) -> None:
+        self._sampler.choose(class_sampling)
+        self._drawn = None
+
+    @property
+    def class_shares(self) -> dict[Label, float]:
+        """The share of each class that `class_sampling` means in this epoch, with the sum 1.
+
+        What is drawn, `class_distribution`, differs where a class is too small for its share.
+        """
+        return dict(zip(self.classes, self._sampler.source.offer(self._epoch).shares.tolist(), strict=True))
 
     @property
     def epoch(self) -> int:

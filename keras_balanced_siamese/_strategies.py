@@ -29,7 +29,12 @@ def neutral_factors(counts: np.ndarray, start: np.ndarray) -> np.ndarray:
     """
     if not np.allclose(start, start[0], rtol=1e-6):
         return np.ones_like(start)
-    return counts.mean() / counts
+    return balancing_factors(counts)
+
+
+def balancing_factors(shares: np.ndarray) -> np.ndarray:
+    """The factors `(C,)` with which all shares are equal; 1 for a class that has none."""
+    return np.divide(shares.mean(), shares, out=np.ones_like(shares), where=shares > 0)
 
 
 def difficulty(seen: Evidence, tau: float) -> np.ndarray:

@@ -119,7 +119,6 @@ class BalancedBatchSequence(EpochSequence):
         self.classes_per_batch = self._sampler.p
         self.samples_per_class = self._sampler.k
         self.batch_size = self._sampler.p * self._sampler.k
-        self.class_sampling = class_sampling
         self._steps = self._sampler.steps
         self._total = self._steps * self.batch_size
         shares = self._sampler.class_distribution(self._sampler.source.last_epoch)

@@ -115,7 +115,6 @@ class BalancedPairSequence(EpochSequence):
         self.positive_fraction = positive_fraction
         if positive_fraction is not None:
             self.positive_fraction = fraction("positive_fraction", positive_fraction)
-        self.class_sampling = class_sampling
         self.with_classes = flag("with_classes", with_classes)
         sampling = (class_sampling, resampling, self.positive_fraction, max_repeats, epochs)
         self._sampler = PairSampler(self._labels, self._loader.source, *sampling, self.seed)

@@ -47,7 +47,8 @@ def class_shares(
         power = POWERS[sampling]
     elif isinstance(sampling, Mapping):
         shares = align_weights(sampling, classes, "class_sampling")
-        return shares / shares.sum()
+        total = shares.sum()
+        return shares if abs(total - 1.0) < 1e-12 else shares / total  # what comes back is the same to the last bit
     elif isinstance(sampling, Real) and not isinstance(sampling, bool):
         power = float(sampling)
         if not np.isfinite(power):

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from toy import clusters, linear_encoder
 
-from keras_balanced_siamese import BalancedBatchSequence
+from keras_balanced_siamese import BalancedBatchSequence, BalancedPairSequence
 from keras_balanced_siamese._quotas import round_with_debts
 from keras_balanced_siamese._visits import random_order
 
@@ -530,3 +530,36 @@ X, Y = np.zeros((9, 2)), np.array([0, 0, 0, 0, 1, 1, 1, 1, 2])
 def test_bad_input(y, kwargs, error, match):
     with pytest.raises(error, match=match):
         BalancedBatchSequence(X, y, **kwargs)
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_assigned_shares_draw_what_a_sequence_made_with_them_draws(epoch):
+    y = np.repeat([0, 1, 2], [30, 12, 6])
+    asked = {0: 0.2, 1: 0.5, 2: 0.3}
+    for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):
+        changed = kind(y, y, *shape, class_sampling="natural", seed=0)
+        changed.set_epoch(5)
+        assert len([changed[i] for i in range(len(changed))]) == len(changed)
+        changed.class_sampling = asked
+        made = kind(y, y, *shape, class_sampling=asked, seed=0)
+        for one in (changed, made):
+            one.set_epoch(epoch)
+        for i in range(len(made)):
+            for found, expected in zip(changed.indices(i), made.indices(i), strict=True):
+                np.testing.assert_array_equal(found, expected)
+        assert changed.class_sampling == asked
+        assert changed.class_shares == asked
+        assert changed.class_distribution == made.class_distribution
+
+
+def test_shares_that_cannot_be_assigned_leave_those_that_are():
+    y = np.repeat([0, 1, 2], [30, 12, 6])
+    for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):
+        one = kind(y, y, *shape, class_sampling="natural", seed=0)
+        for bad in ("even", "progressive", {0: 1.0, 1: 0.0, 2: 0.0}, {0: 1.0}):
+            with pytest.raises(ValueError, match="class"):
+                one.class_sampling = bad
+            assert one.class_sampling == "natural"
+        moving = kind(y, y, *shape, class_sampling="progressive", epochs=3, seed=0)
+        with pytest.raises(ValueError, match="move by themselves"):
+            moving.class_sampling = "balanced"

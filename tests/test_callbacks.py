@@ -516,6 +516,92 @@ def test_probabilities_and_distances_give_the_same_errors(given):
     assert 0 < np.mean(found) < 0.5
 
 
+def shares_of(pairs):
+    return np.array(list(pairs.class_shares.values()))
+
+
+def test_natural_shares_come_to_be_balanced_and_hard_classes_get_more():
+    x, y = clusters({"common": 200, "medium": 60, "rare": 20})
+    natural = {"class_sampling": "natural", "max_repeats": None, "seed": 0}
+    for errors, wish in (([0.2, 0.2, 0.2], [1, 1, 1]), ([0.1, 0.1, 0.4], [0.11, 0.11, 0.41])):
+        for pairs in (kbs.BalancedPairSequence(x, y, **natural), kbs.BalancedBatchSequence(x, y, 2, 4, **natural)):
+            callback = AdaptiveClassWeight(pairs, adapt="sampling", monitor="error", tau=1.0)
+            _, logs = simulate(callback, lambda epoch, errors=errors: errors, 12)
+            np.testing.assert_allclose(shares_of(pairs), np.array(wish) / np.sum(wish), rtol=1e-6)
+            assert dict(pairs.class_weight) == dict.fromkeys(pairs.classes, 1.0)
+            assert logs["class_share/rare"] == pytest.approx(shares_of(pairs)[2], rel=1e-3)
+            assert not any(name.startswith("class_weight/") for name in logs)
+            plan = pairs.plan
+    assert plan.owner.size == 70  # 280 samples, 4 of a class at a time
+    assert (plan.owner == 2).mean() == pytest.approx(0.5, abs=0.02)  # its share is more, but a batch has two classes
+
+
+def test_shares_given_class_by_class_follow_the_errors_alone():
+    x, y = clusters()
+    given = {"common": 0.5, "medium": 0.3, "rare": 0.2}
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling=given, seed=0)
+    callback = AdaptiveClassWeight(pairs, adapt="sampling", monitor="error")
+    simulate(callback, lambda epoch: [0.2, 0.2, 0.2], 4)
+    np.testing.assert_allclose(shares_of(pairs), list(given.values()), rtol=1e-9)
+
+
+def test_adapted_shares_are_drawn_in_the_very_next_epoch():
+    x, y = clusters()
+    pairs, model = kbs.BalancedPairSequence(x, y, class_sampling="natural", seed=0), compiled()
+    asked = {"common": 0.0001, "medium": 0.5, "rare": 0.5}
+    seen = []
+    spy = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(pairs.plan))
+    rails = {"bounds": None, "max_step": None, "warmup_epochs": 0}
+    callback = AdaptiveClassWeight(pairs, adapt="sampling", validation_data=(x, y), strategy=lambda *_: asked, **rails)
+    model.fit(pairs, epochs=2, verbose=0, callbacks=[callback, spy])
+    first, second = seen[0], seen[-1]
+    assert (pairs.labels[first.pairs] == 0).mean() > 0.4
+    assert (pairs.labels[second.pairs] == 0).mean() < 0.02
+
+
+def test_anything_with_class_weights_is_a_target():
+    class Own:
+        def __init__(self):
+            self.class_weight = {"a": 1.0, "b": 1.0}
+
+    own, model = Own(), compiled()
+    callback = AdaptiveClassWeight(own, monitor="error", tau=1.0)
+    callback.set_model(model)
+    for epoch in range(9):
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch, {"error/a": 0.1, "error/b": 0.3})
+    assert own.class_weight["b"] / own.class_weight["a"] == pytest.approx(0.31 / 0.11, rel=1e-6)
+    with pytest.raises(ValueError, match="pass `monitor`, the prefix"):
+        AdaptiveClassWeight(own)
+    with pytest.raises(ValueError, match="pass `monitor`"):
+        AdaptiveClassWeight(own, validation_data=clusters())
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"adapt": "shares"}, "`adapt` must be one of"),
+        ({"adapt": "sampling"}, "adapt='sampling' needs a `BalancedPairSequence`"),
+        (
+            {
+                "adapt": "sampling",
+                "target": kbs.BalancedPairSequence(*clusters(), class_sampling="progressive", epochs=3, seed=0),
+                "monitor": "error",
+            },
+            "move by themselves",
+        ),
+    ],
+)
+def test_shares_that_cannot_be_adapted(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        AdaptiveClassWeight(**kwargs)
+
+
+def test_adapting_balanced_shares_warns():
+    with pytest.warns(UserWarning, match=r"rose from 0\.112 to 0\.124"):
+        AdaptiveClassWeight(sequence(), adapt="sampling", monitor="error")
+
+
 LOSSES = [
     (kbs.WeightedBatchContrastiveLoss, {}, "euclidean"),
     (kbs.WeightedTripletLoss, {"distance": "squared"}, "euclidean"),
@@ -809,7 +895,7 @@ class BreakOff(keras.callbacks.Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize("kind", ["pair loss", "class loss", "sequence"])
+@pytest.mark.parametrize("kind", ["pair loss", "class loss", "sequence", "shares"])
 def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(kind, tmp_path):
     x, y = clusters()
     order = np.random.default_rng(0).permutation(len(y))
@@ -825,6 +911,9 @@ def test_a_training_that_was_broken_off_goes_on_as_if_it_had_not_been(kind, tmp_
             data, adapt = {"x": pairs}, AdaptiveClassWeight()
             if kind == "sequence":
                 adapt = AdaptiveClassWeight(pairs, validation_data=(x, y))
+            elif kind == "shares":
+                pairs.class_sampling = "natural"
+                adapt = AdaptiveClassWeight(pairs, adapt="sampling", validation_data=(x, y))
             else:
                 pairs.redraw = False
         model.fit(**data, epochs=7, verbose=0, shuffle=False, callbacks=[adapt, *more])

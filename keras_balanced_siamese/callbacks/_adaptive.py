@@ -13,10 +13,12 @@ from keras_balanced_siamese._checks import at_least, fraction, one_of, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
-from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence, neutral_factors
+from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence
 from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.callbacks._adapted import Shares, Weights
 from keras_balanced_siamese.callbacks._class_errors import class_errors
 from keras_balanced_siamese.callbacks._target import (
+    check_sampling,
     check_validation,
     distance_of,
     open_source_of_errors,
@@ -63,12 +65,18 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     - a `BalancedPairSequence` or `BalancedBatchSequence`: the classes of the data. The error is that of
       `evaluate_pairs` on `validation_data`. The callback also sets the sequence's epoch, so that a training that is
       resumed draws what it would have drawn.
+    - anything else with a property `class_weight`, a mapping that can be read and assigned: the keys of that. The
+      errors come from `monitor`, and no frequency is known.
 
     Adapting pays where class frequency is not corrected otherwise. On balanced pairs, and on top of weights that follow
     the counts, it only makes the worst class a little better and the mean a little worse.
 
     Args:
-        target: The loss or sequence whose `class_weight` is adapted. `None` means the loss the model is compiled with.
+        target: What has the `class_weight` that is adapted. `None` means the loss the model is compiled with.
+        adapt: `"weights"`, or `"sampling"`: the class shares of a sequence, its `class_sampling`. The rule is the same:
+            shares come to be balanced, unless they were given class by class, and harder classes get more. What a class
+            cannot fill within `max_repeats` the others get. Then `history_` holds the shares as `weights`, and `logs`
+            as `"class_share/<class>"`.
         validation_data: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
             `BalancedPairSequence`, whose epoch 0 is used every time. The model scores the pairs; a model of embeddings
             gives their distance, the one that its loss compares by (Euclidean for a loss of others).
@@ -139,6 +147,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self,
         target: WeightedLoss | EpochSequence | None = None,
         *,
+        adapt: str = "weights",
         validation_data: Any = None,
         monitor: str | None = None,
         strategy: str | Callable[[dict[Label, float], dict[Label, float], int], Mapping[Label, float]] = "difficulty",
@@ -159,6 +168,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 )
             one_of("strategy", strategy, tuple(STRATEGIES))
         self.target = target
+        self.adapt = one_of("adapt", adapt, ("weights", "sampling"))
         self.monitor = monitor
         self.strategy = strategy
         if isinstance(tau, str) and (tau, strategy) != (DYNAMIC, "cdb"):
@@ -180,9 +190,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.sink = sink
         self.history_: list[dict[str, Any]] = []
         self._validation = open_source_of_errors(target, validation_data, monitor)
-        self._adapted: Any = None  # the target, once the model is known
+        if adapt == "sampling":
+            check_sampling(target)
+        self._adapted: Weights | None = None  # what is adapted, once the model is known
         self._classes: list[Label] = []  # its classes
-        self._start = np.ones(0)  # its weights then
+        self._start = np.ones(0)  # its values then
         self._kept = np.ones(0)  # and those after the last epoch
         self._smoothed = np.ones(0)
         self._counted = np.ones(0)  # items of each class that an epoch draws, smoothed
@@ -210,16 +222,16 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             check_validation(target, self._validation)
             if isinstance(target, BalancedPairSequence):
                 self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
-        if target is not self._adapted:
-            self._adapted, self._classes = target, list(target.class_weight or {})
-            self._start = self._weights()
+        if self._adapted is None or target is not self._adapted.target:
+            self._adapted = Shares(target) if self.adapt == "sampling" else Weights(target)
+            self._classes, self._start = self._adapted.classes, self._adapted.values
             self._smoothed, self._counted = (np.full(len(self._start), np.nan) for _ in range(2))
             self._ceilings = None if self.bounds is None else Ceilings(len(self._start), self.bounds[1])
-        place = f"loss_{losses_of(model).index(target)}" if live is not None else "data"
+        place = f"loss_{losses_of(model).index(target)}" if live is not None else self._adapted.place
         if self._waiting is not None:
             self.set_state(self._waiting)
             self._waiting = None
-        self._kept = self._weights()
+        self._kept = self._adapted.values
         attach_state(
             model, f"_adaptive_class_weight_{place}", lambda: json.dumps(self._state(self._kept)), self._restore
         )
@@ -231,7 +243,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         """
         if self._adapted is None:
             raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
-        return self._state(self._weights())
+        return self._state(self._adapted.values)
 
     def _state(self, weights: np.ndarray) -> dict[str, Any]:
         ceilings = {} if self._ceilings is None else {name: one.tolist() for name, one in vars(self._ceilings).items()}
@@ -269,7 +281,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._ceilings is not None and state["ceilings"]:
             vars(self._ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
         self._kept = np.array(state["weights"])
-        self._adapted.class_weight = self._by_class(self._kept)
+        self._adapted.set(self._kept)
 
     def _restore(self, text: str) -> None:
         """Take a state from a file, which may be of another training."""
@@ -280,18 +292,20 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         steps = (self.params or {}).get("steps")
-        if isinstance(self._adapted, EpochSequence) and steps is not None and steps != len(self._adapted):
+        target = self._adapted.target if self._adapted is not None else None
+        if isinstance(target, EpochSequence) and steps is not None and steps != len(target):
             raise ValueError(
                 f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the "
                 f"weights of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out "
-                f"of `fit`. Received: {steps} steps an epoch, and a sequence of {len(self._adapted)}"
+                f"of `fit`. Received: {steps} steps an epoch, and a sequence of {len(target)}"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._in_epoch = True
         self._train_record = self._test_record = None
-        if getattr(self._adapted, "redraw", False):
-            self._adapted.set_epoch(epoch)
+        assert self._adapted is not None
+        if getattr(self._adapted.target, "redraw", False):
+            self._adapted.target.set_epoch(epoch)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._in_epoch:  # the record of the training is about to be reset
@@ -302,32 +316,34 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self._test_record = self._record()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        assert self._adapted is not None
         self._in_epoch = False
         logs = {} if logs is None else logs
         self._train_record = self._train_record or self._record()
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
             if record is not None:
                 self._write(logs, prefix, record[0])
-        (errors, support, degenerate), weights = self._errors(logs), self._weights()
-        self._write(logs, "class_weight", weights)
+        (errors, support, degenerate), weights = self._errors(logs), self._adapted.values
+        self._write(logs, self._adapted.entry, weights)
         self._write(logs, "class_error", errors)
         known = np.isfinite(errors)
         shrunk = errors.copy()
         if support is not None and known.any():
             shrunk[known] = shrink(errors[known], support[known])
         self._smoothed = np.where(known, self._blend(self._smoothed, shrunk), self._smoothed)
-        self._counted = self._blend(self._counted, self._drawn())
+        self._counted = self._blend(self._counted, self._adapted.drawn(self._train_record))
         skipped = self._reason_to_skip(epoch, known, degenerate)
-        row = {"errors": self._by_class(errors), "weights": self._by_class(weights), "skipped": skipped}
+        row = {"errors": self._adapted.by_class(errors), "weights": self._adapted.by_class(weights), "skipped": skipped}
         self.history_.append({"epoch": epoch, **row})
         logs["class_weight_updated"] = float(skipped is None)
         if skipped is None:
-            self._adapt(weights, known, epoch)
-        self._kept = self._weights()
+            self._adapt(self._adapted, weights, known, epoch)
+        self._kept = self._adapted.values
         if self.verbose:
-            new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.class_weight.items())
+            new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.by_class(self._kept).items())
             new = new if len(new) < 300 else new[:297] + "..."
-            self.sink(f"Epoch {epoch + 1}: class weights now {new}{'' if skipped is None else f' (kept: {skipped})'}")
+            kept = "" if skipped is None else f" (kept: {skipped})"
+            self.sink(f"Epoch {epoch + 1}: class {self._adapted.noun} now {new}{kept}")
 
     def _reason_to_skip(self, epoch: int, known: np.ndarray, degenerate: str | None) -> str | None:
         if epoch < self.warmup_epochs:
@@ -336,16 +352,16 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             return f"only {known.sum()} of {len(known)} classes have an error"
         return degenerate
 
-    def _adapt(self, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
+    def _adapt(self, adapted: Weights, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
         """Set the weights of the known classes; the others keep theirs."""
         current = np.divide(weights, self._start, out=np.ones_like(weights), where=self._start > 0)
         drawn = np.maximum(self._counted, 1.0)  # a class that is drawn now and then may be missing from an epoch
-        neutral = neutral_factors(drawn, self._start)
+        neutral = adapted.neutral(drawn, self._start)
         if isinstance(self.strategy, str):
             seen = Evidence(*(one[known] for one in (self._smoothed, current, self._start, drawn, neutral)))
             wanted = STRATEGIES[self.strategy](seen, self.tau)
         else:
-            asked = self.strategy(self._by_class(self._smoothed), self._by_class(weights), epoch)
+            asked = self.strategy(adapted.by_class(self._smoothed), adapted.by_class(weights), epoch)
             wanted = align_weights(asked, self._classes, "strategy(errors, weights, epoch)")
             wanted = np.divide(wanted, self._start, out=np.ones_like(wanted), where=self._start > 0)[known]
         bounds = None
@@ -354,7 +370,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             bounds = (self.bounds[0], highest[known])
         share = self._counted * self._start
         current[known] = limit_factors(wanted, current[known], share[known], bounds, self.max_step)
-        self._adapted.class_weight = self._by_class(self._start * current)
+        adapted.set(self._start * current)
 
     def _errors(self, logs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, str | None]:
         """The error `(C,)` of each class, on how many items it rests, and why it says nothing if it does not.
@@ -370,7 +386,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             return np.array([float(logs.get(name, np.nan)) for name in names]), None, None
         if self._validation is not None:
             assert self.model is not None
-            if isinstance(self._adapted, BalancedPairSequence):
+            assert self._adapted is not None
+            if isinstance(self._adapted.target, BalancedPairSequence):
                 found = measure(self.model, self._validation, self._higher)
             else:
                 found = measure_embedded(self.model, self._validation, distance_of(self.model))
@@ -379,31 +396,19 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         return *self._train_record, None
 
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
-        live = getattr(self._adapted, "live_weights", None)
+        live = getattr(getattr(self._adapted, "target", None), "live_weights", None)
         return None if live is None else live.means_and_counts()
-
-    def _drawn(self) -> np.ndarray:
-        """How many items of each class an epoch draws, `(C,)`."""
-        if self._train_record is not None:
-            return self._train_record[1]
-        return np.array(list(self._adapted.class_distribution.values())) * len(self._adapted.labels)
 
     def _blend(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Smoothed with what was before, if anything was."""
         return np.where(np.isnan(old), new, self.momentum * old + (1.0 - self.momentum) * new)
-
-    def _weights(self) -> np.ndarray:
-        return np.array(list(self._adapted.class_weight.values()))
-
-    def _by_class(self, values: np.ndarray) -> dict[Label, float]:
-        return dict(zip(self._classes, values.tolist(), strict=True))
 
     def _write(self, logs: dict[str, Any], prefix: str, values: np.ndarray) -> None:
         if len(values) > LOGGED_CLASSES:
             known = values[np.isfinite(values)]
             found = {"min": known.min(), "max": known.max()} if known.size else {"min": np.nan, "max": np.nan}
         else:
-            found = self._by_class(values)
+            found = dict(zip(self._classes, values.tolist(), strict=True))
         used, k = prefix, 0
         while any(f"{used}/{label}" in logs for label in found):  # another callback has another target
             used, k = f"{prefix}_{k + 1}", k + 1

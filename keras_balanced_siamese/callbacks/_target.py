@@ -1,5 +1,7 @@
 """Whose weights a callback adapts, and where the errors of its classes come from."""
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,14 +15,20 @@ from keras_balanced_siamese.pairs import BalancedPairSequence
 
 def open_source_of_errors(target: Any, data: Any, monitor: str | None) -> BalancedPairSequence | None:
     """Check that there is one source of errors, and that it fits the target; the validation pairs if it is those."""
-    if target is not None and not isinstance(target, (EpochSequence, WeightedLoss)):
+    ours = target is None or isinstance(target, (EpochSequence, WeightedLoss))
+    if not ours and not isinstance(getattr(target, "class_weight", None), Mapping):
         raise TypeError(
-            "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, "
-            f"or None. Received: target={target!r}"
+            "`target` must be a loss with class weights, a `BalancedPairSequence` or `BalancedBatchSequence`, another "
+            f"object with a mapping `class_weight`, or None. Received: target={target!r}"
         )
     if data is not None and monitor is not None:
         raise ValueError("Pass `validation_data` or `monitor`, not both.")
     if data is None:
+        if not ours and monitor is None:
+            raise ValueError(
+                "The errors of the classes of this target are not known: pass `monitor`, the prefix of the entries of "
+                f"`logs` that hold them. Received: target={target!r}"
+            )
         if isinstance(target, EpochSequence) and monitor is None:
             raise ValueError(
                 "The error of each class has to be measured: pass validation_data=(x_val, y_val), or `monitor`, "
@@ -35,6 +43,8 @@ def open_source_of_errors(target: Any, data: Any, monitor: str | None) -> Balanc
 
 def check_validation(target: Any, pairs: BalancedPairSequence) -> None:
     """Raise if validation pairs cannot tell the errors of the target's classes."""
+    if not isinstance(target, (EpochSequence, WeightedLoss)):
+        raise ValueError(f"`validation_data` is for losses and sequences: pass `monitor`. Received: target={target!r}")
     if isinstance(target, WeightedLoss) and not isinstance(target, WeightedBatchLoss):
         raise ValueError(
             "`validation_data` tells the errors of the classes of the data, and the classes of this loss are similar "
@@ -47,6 +57,26 @@ def check_validation(target: Any, pairs: BalancedPairSequence) -> None:
         raise ValueError(
             f"`validation_data` holds classes that the target does not have: {short(unknown)}. Received: a target with "
             f"the classes {short(classes)}"
+        )
+
+
+def check_sampling(target: Any) -> None:
+    """Raise if there are no class shares to adapt; warn where adapting them is known to do harm."""
+    if not isinstance(target, EpochSequence):
+        raise ValueError(
+            "adapt='sampling' needs a `BalancedPairSequence` or `BalancedBatchSequence` as `target`, whose "
+            f"`class_sampling` it changes. Received: target={target!r}"
+        )
+    if target.class_sampling == "progressive":
+        raise ValueError(
+            "Progressive shares move by themselves: adapt='sampling' needs another `class_sampling`. "
+            "Received: a sequence with class_sampling='progressive'"
+        )
+    if target.class_sampling == "balanced":
+        warnings.warn(
+            "From balanced shares, drawing hard classes more often did harm where it was measured: the equal error "
+            "rate rose from 0.112 to 0.124. Adapt the weights, or pass class_sampling='natural'.",
+            stacklevel=3,
         )
 
 
