@@ -5,7 +5,7 @@ import csv
 import keras
 import numpy as np
 import pytest
-from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
+from toy import BACKEND, REPLICAS, WAYS_TO_COMPILE, clusters, compiled, in_two_replicas, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
@@ -164,3 +164,16 @@ def test_losses_in_a_dict_are_found(loss):
     model = kbs.siamese_model(linear_encoder())
     model.compile("sgd", loss)
     assert "class_weight/0" in fit(model, sequence(), [AdaptiveClassWeight()])
+
+
+@pytest.mark.skipif(BACKEND not in REPLICAS, reason="one device only")
+def test_two_replicas_adapt_the_weights_to_the_same_values():
+    def train():
+        pairs = sequence(class_sampling="natural", steps_per_epoch=6)
+        return fit(compiled(), pairs, adaptive(pairs), epochs=4)
+
+    found, alone = in_two_replicas("test_keras_features", train), train()
+    for key in set(alone) - {"loss"}:  # which some versions of Keras show of one replica only
+        np.testing.assert_allclose(found[key], alone[key], rtol=1e-4, err_msg=key)
+    assert alone["class_weight/1"][-1] != 1.0
+    assert alone["class_weight/rare"][-1] > 1.5

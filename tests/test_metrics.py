@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from bisect import bisect_left, bisect_right
 from functools import cache
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from toy import COUNTS, WAYS_TO_COMPILE, clusters, linear_encoder
+from toy import BACKEND, COUNTS, REPLICAS, WAYS_TO_COMPILE, clusters, in_two_replicas, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese.metrics import (
@@ -648,46 +646,13 @@ def test_saved_models_give_the_same_values(tmp_path):
     assert found[0] == pytest.approx(found[1], nan_ok=True)
 
 
-REPLICAS = {
-    "tensorflow": """
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
-""",
-    "jax": """
-import jax, keras
-scope = keras.distribution.DataParallel(devices=jax.devices("cpu")[:2]).scope
-""",
-}
-
-
-BACKEND = keras.backend.backend()
-
-
 @pytest.mark.skipif(BACKEND not in REPLICAS, reason="one device only")
-def test_two_replicas_count_together(tmp_path):
-    left, right, labels = pairs_of_clusters()
-    np.savez(tmp_path / "data.npz", left=left, right=right, labels=labels)
-    code = f"""if True:
-        import os, sys
-        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-        os.environ["NPROC"] = "16"  # threads of XLA: with one for each core, devices can wait for each other for ever
-        sys.path[:0] = {sys.path!r}
-        exec({REPLICAS[BACKEND]!r})
-        import numpy as np, keras
-        from test_metrics import model_of_fit
-        data = np.load(sys.argv[1])
-        with scope():
-            model = model_of_fit()
-            pairs = [data["left"], data["right"]]
-            history = model.fit(pairs, data["labels"], batch_size=16, epochs=2, verbose=0).history
-        print("FOUND", {{key: [float(v) for v in values] for key, values in history.items()}})
-    """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "data.npz")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = eval(done.stdout.split("FOUND")[1], {"nan": math.nan})
-    alone = model_of_fit().fit([left, right], labels, batch_size=16, epochs=2, verbose=0).history
+def test_two_replicas_count_together():
+    def train():
+        data = pairs_of_clusters()
+        return model_of_fit().fit(data[:2], data[2], batch_size=16, epochs=2, verbose=0).history
+
+    found, alone = in_two_replicas("test_metrics", train), train()
     assert found.keys() == alone.keys()
     if found["loss"] != pytest.approx(alone["loss"], rel=1e-5):
         pytest.skip("this Keras shows one replica's share of any metric, the loss too")

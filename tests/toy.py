@@ -1,6 +1,11 @@
 """Small data and models that several tests use."""
 
 import importlib
+import inspect
+import math
+import subprocess
+import sys
+import textwrap
 
 import keras
 import numpy as np
@@ -80,3 +85,37 @@ def gradient(values, others, function=None, loss=None):
     model.compile(keras.optimizers.SGD(1.0), loss or (lambda _, output: ops.sum(output)), run_eagerly=False)
     model.train_on_batch([np.arange(len(values))[:, None], *data], others)
     return -shift.get_weights()[0]
+
+
+BACKEND = keras.backend.backend()
+REPLICAS = {
+    "tensorflow": """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
+""",
+    "jax": """
+import jax, keras
+scope = keras.distribution.DataParallel(devices=jax.devices("cpu")[:2]).scope
+""",
+}
+
+
+def in_two_replicas(module, train):
+    """What `train()`, a function of the test module, returns (a history) in a process with two devices of the CPU."""
+    code = f"""
+import os, sys
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["NPROC"] = "16"  # threads of XLA: with one for each core, devices can wait for each other for ever
+sys.path[:0] = {sys.path!r}
+{REPLICAS[BACKEND]}
+from {module} import *
+{textwrap.dedent(inspect.getsource(train))}
+with scope():
+    history = train()
+print("FOUND", {{key: [float(v) for v in values] for key, values in history.items()}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return eval(done.stdout.split("FOUND")[1], {"nan": math.nan})
