@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 
@@ -656,7 +657,8 @@ def test_collapsed_and_broken_embeddings_leave_the_weights_alone(value, reason):
     encoder.compile(keras.optimizers.SGD(0.0), kbs.WeightedSupervisedContrastiveLoss())
     encoder.set_weights([np.full((4, 2), value, "float32")])
     callback = AdaptiveClassWeight(batches, validation_data=(x, y), warmup_epochs=0)
-    encoder.fit(batches, epochs=2, verbose=0, callbacks=[callback])
+    with pytest.warns(UserWarning, match=f"changed nothing in this training: .*{reason}"):
+        encoder.fit(batches, epochs=2, verbose=0, callbacks=[callback])
     assert set(batches.class_weight.values()) == {1.0}
     assert all(reason in row["skipped"] for row in callback.history_)
 
@@ -773,6 +775,56 @@ def test_a_fixed_target_stays_at_its_epoch():
     assert pairs.epoch == 0
 
 
+def test_epochs_without_a_validation_keep_the_weights():
+    x, y = clusters()
+    pairs, validation = sequence(), kbs.BalancedPairSequence(x, y, seed=1, redraw=False)
+    callback = AdaptiveClassWeight(monitor="val_class_loss", warmup_epochs=0)
+    fit = {"epochs": 4, "verbose": 0, "validation_data": validation, "validation_freq": 2}
+    compiled().fit(pairs, callbacks=[callback], **fit)
+    missing = "only 0 of 2 classes have an error"
+    assert [row["skipped"] for row in callback.history_] == [missing, None, missing, None]
+    weights = [row["weights"][1] for row in callback.history_]
+    assert weights[0] == weights[1] == 1.0 != weights[2] == weights[3]
+    with pytest.warns(UserWarning, match="changed nothing in this training: only 0 of 2"):
+        compiled().fit(pairs, epochs=2, verbose=0, callbacks=[AdaptiveClassWeight(monitor="val_class_loss")])
+
+
+def test_several_fits_in_a_row_are_one_training():
+    def train(*epochs):
+        pairs, model, callback = sequence(), compiled(), AdaptiveClassWeight()
+        pairs.redraw = False
+        for begin, end in itertools.pairwise(epochs):
+            model.fit(pairs, initial_epoch=begin, epochs=end, verbose=0, shuffle=False, callbacks=[callback])
+        return callback
+
+    one, three = train(0, 6), train(0, 1, 4, 6)
+    assert [row["epoch"] for row in three.history_] == [0, 1, 2, 3, 4, 5]
+    assert three.history_ == one.history_
+    assert three.get_state() == one.get_state()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_a_training_whose_errors_fall_with_the_weights_settles(noise):
+    """With errors d_c / sqrt(w_c) the fixed point of the rule is found by iterating it."""
+    x, y = clusters({"common": 200, "medium": 60, "rare": 20})
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling="natural", seed=0)
+    callback, rng = AdaptiveClassWeight(pairs, monitor="error"), np.random.default_rng(0)
+    difficulty, share = np.array([0.1, 0.3, 0.2]), np.array(list(pairs.class_distribution.values()))
+
+    def errors(_epoch):
+        fallen = difficulty / np.sqrt(list(pairs.class_weight.values()))
+        return fallen * np.exp(noise * rng.normal(size=3))
+
+    seen, _ = simulate(callback, errors, 60)
+    fixed = np.ones(3)
+    for _ in range(200):
+        error = difficulty / np.sqrt(fixed)
+        fixed = np.sqrt(error + 0.05 * error.mean()) / share
+        fixed /= fixed @ share
+    np.testing.assert_allclose(seen[40:].mean(axis=0), fixed, rtol=1e-6 if noise == 0 else 0.1)
+    assert np.ptp(np.log(seen[40:]), axis=0).max() < 1e-6 + noise
+
+
 def test_two_callbacks_write_entries_of_their_own():
     x, y = clusters()
     codes = np.unique(y, return_inverse=True)[1]  # 0 and 1 are pair labels too
@@ -883,7 +935,8 @@ def test_an_update_is_left_out_when_the_model_tells_nothing_apart():
     model, pairs = compiled(optimizer=keras.optimizers.SGD(0.0)), sequence()
     model.set_weights([np.zeros((4, 2))])
     callback = AdaptiveClassWeight(pairs, validation_data=(x, y), warmup_epochs=0)
-    history = model.fit(pairs, epochs=2, verbose=0, callbacks=[callback]).history
+    with pytest.warns(UserWarning, match=r"changed nothing in this training: the model is degenerate"):
+        history = model.fit(pairs, epochs=2, verbose=0, callbacks=[callback]).history
     assert set(pairs.class_weight.values()) == {1.0}
     assert history["class_weight_updated"] == [0.0, 0.0]
     assert "area under the ROC curve is 0.5" in callback.history_[0]["skipped"]
@@ -951,6 +1004,7 @@ def test_a_state_goes_into_another_callback():
         again.set_state({**state, "classes": ["a", "b", "c"]})
 
 
+@pytest.mark.filterwarnings("ignore:AdaptiveClassWeight has changed nothing")
 def test_a_file_with_the_state_of_other_classes_is_opened_all_the_same(tmp_path):
     def trained(counts):
         x, y = clusters(counts)

@@ -52,9 +52,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     An update is left out, and `history_` says why, while `warmup_epochs` last, when fewer than half of the classes have
     an error, and when the area under the ROC curve of the validation pairs is below 0.55: the errors of a model that
-    tells nothing apart tell nothing about classes. A class that has been at the upper bound for three updates without
-    getting better by 1 % is given up by and by: its bound falls by a fifth with each further one, to 1 or to what makes
-    up for its frequency. It rises again when the class gets better. No factor falls below 0.001.
+    tells nothing apart tell nothing about classes. A training in which that goes for every epoch ends with a warning.
+
+    A class that has been at the upper bound for three updates without getting better by 1 % is given up by and by: its
+    bound falls by a fifth with each further one, to 1 or to what makes up for its frequency. It rises again when the
+    class gets better. No factor falls below 0.001.
 
     The target decides which classes there are:
 
@@ -189,6 +191,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.verbose = verbose
         self.sink = sink
         self.history_: list[dict[str, Any]] = []
+        self._begun = 0  # how much of it was there when the training began
         self._validation = open_source_of_errors(target, validation_data, monitor)
         if adapt == "sampling":
             check_sampling(target)
@@ -202,6 +205,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
         self._higher = False  # whether the model's output grows with similarity
         self._in_epoch = False
+        self._tested = False  # whether the epoch has had a validation
         self._train_record: tuple[np.ndarray, np.ndarray] | None = None
         self._test_record: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -300,8 +304,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 f"of `fit`. Received: {steps} steps an epoch, and a sequence of {len(target)}"
             )
 
+        self._begun = len(self.history_)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        reasons = [row["skipped"] for row in self.history_[self._begun :] if row["epoch"] >= self.warmup_epochs]
+        if reasons and all(reasons):
+            warnings.warn(f"AdaptiveClassWeight has changed nothing in this training: {reasons[-1]}", stacklevel=2)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._in_epoch = True
+        self._in_epoch, self._tested = True, False
         self._train_record = self._test_record = None
         assert self._adapted is not None
         if getattr(self._adapted.target, "redraw", False):
@@ -313,6 +324,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._in_epoch:
+            self._tested = True
             self._test_record = self._record()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -379,7 +391,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         """
         if self.monitor is not None:
             names = [f"{self.monitor}/{label}" for label in self._classes]
-            if not any(name in logs for name in names):
+            expected = self._tested or not self.monitor.startswith("val_")  # not so with `validation_freq`
+            if expected and not any(name in logs for name in names):
                 raise ValueError(
                     f"monitor={self.monitor!r} needs the entries {short(names)} in `logs`. Received: {sorted(logs)}"
                 )
