@@ -12,11 +12,12 @@ from keras_balanced_siamese._backend import attach_state
 from keras_balanced_siamese._checks import at_least, fraction, one_of, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._labels import align_weights
-from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
+from keras_balanced_siamese._rails import limit_factors
 from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks._adapted import Shares, Weights
 from keras_balanced_siamese.callbacks._class_errors import class_errors
+from keras_balanced_siamese.callbacks._memory import Memory, check_state
 from keras_balanced_siamese.callbacks._target import (
     check_sampling,
     check_validation,
@@ -29,7 +30,6 @@ from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
 LOGGED_CLASSES = 50
-STATE = {"classes", "weights", "start", "smoothed", "counted", "ceilings"}
 
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
@@ -196,12 +196,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if adapt == "sampling":
             check_sampling(target)
         self._adapted: Weights | None = None  # what is adapted, once the model is known
-        self._classes: list[Label] = []  # its classes
-        self._start = np.ones(0)  # its values then
-        self._kept = np.ones(0)  # and those after the last epoch
-        self._smoothed = np.ones(0)
-        self._counted = np.ones(0)  # items of each class that an epoch draws, smoothed
-        self._ceilings: Ceilings | None = None
+        self._memory: Memory | None = None
+        self._kept = np.ones(0)  # its values after the last epoch
         self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
         self._higher = False  # whether the model's output grows with similarity
         self._in_epoch = False
@@ -228,37 +224,23 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if self._adapted is None or target is not self._adapted.target:
             self._adapted = Shares(target) if self.adapt == "sampling" else Weights(target)
-            self._classes, self._start = self._adapted.classes, self._adapted.values
-            self._smoothed, self._counted = (np.full(len(self._start), np.nan) for _ in range(2))
-            self._ceilings = None if self.bounds is None else Ceilings(len(self._start), self.bounds[1])
+            highest = None if self.bounds is None else self.bounds[1]
+            self._memory = Memory(self._adapted.classes, self._adapted.values, self.momentum, highest)
         place = f"loss_{losses_of(model).index(target)}" if live is not None else self._adapted.place
         if self._waiting is not None:
             self.set_state(self._waiting)
             self._waiting = None
         self._kept = self._adapted.values
-        attach_state(
-            model, f"_adaptive_class_weight_{place}", lambda: json.dumps(self._state(self._kept)), self._restore
-        )
+        attach_state(model, f"_adaptive_class_weight_{place}", self._saved, self._restore)
 
     def get_state(self) -> dict[str, Any]:
         """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
 
         `BackupAndRestore` and files of the model's weights carry it by themselves; put those callbacks after this one.
         """
-        if self._adapted is None:
+        if self._adapted is None or self._memory is None:
             raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
-        return self._state(self._adapted.values)
-
-    def _state(self, weights: np.ndarray) -> dict[str, Any]:
-        ceilings = {} if self._ceilings is None else {name: one.tolist() for name, one in vars(self._ceilings).items()}
-        return {
-            "classes": [str(label) for label in self._classes],
-            "weights": weights.tolist(),
-            "start": self._start.tolist(),
-            "smoothed": self._smoothed.tolist(),
-            "counted": self._counted.tolist(),
-            "ceilings": ceilings,
-        }
+        return self._memory.state(self._adapted.values)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` gave, with the weights that the target had then.
@@ -269,23 +251,16 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             TypeError: If it is no such state.
             ValueError: If it is of other classes, which may only show when `fit` begins.
         """
-        if not isinstance(state, Mapping) or not set(state) >= STATE:
-            raise TypeError(f"`state` must be what `get_state` returned. Received: state={short(state)}")
-        if self._adapted is None:
+        check_state(state)
+        if self._adapted is None or self._memory is None:
             self._waiting = state
             return
-        classes = [str(label) for label in self._classes]
-        if state["classes"] != classes:
-            raise ValueError(
-                f"The state must be of the classes of the target, {short(classes)}. Received: {short(state['classes'])}"
-            )
-        self._start, self._smoothed, self._counted = (
-            np.array(state[name]) for name in ("start", "smoothed", "counted")
-        )
-        if self._ceilings is not None and state["ceilings"]:
-            vars(self._ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
-        self._kept = np.array(state["weights"])
+        self._kept = self._memory.restore(state)
         self._adapted.set(self._kept)
+
+    def _saved(self) -> str:
+        assert self._memory is not None
+        return json.dumps(self._memory.state(self._kept))
 
     def _restore(self, text: str) -> None:
         """Take a state from a file, which may be of another training."""
@@ -329,6 +304,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert self._adapted is not None
+        assert self._memory is not None
         self._in_epoch = False
         logs = {} if logs is None else logs
         self._train_record = self._train_record or self._record()
@@ -339,17 +315,13 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._write(logs, self._adapted.entry, weights)
         self._write(logs, "class_error", errors)
         known = np.isfinite(errors)
-        shrunk = errors.copy()
-        if support is not None and known.any():
-            shrunk[known] = shrink(errors[known], support[known])
-        self._smoothed = np.where(known, self._blend(self._smoothed, shrunk), self._smoothed)
-        self._counted = self._blend(self._counted, self._adapted.drawn(self._train_record))
+        self._memory.learn(errors, support, self._adapted.drawn(self._train_record))
         skipped = self._reason_to_skip(epoch, known, degenerate)
         row = {"errors": self._adapted.by_class(errors), "weights": self._adapted.by_class(weights), "skipped": skipped}
         self.history_.append({"epoch": epoch, **row})
         logs["class_weight_updated"] = float(skipped is None)
         if skipped is None:
-            self._adapt(self._adapted, weights, known, epoch)
+            self._adapt(self._adapted, self._memory, weights, known, epoch)
         self._kept = self._adapted.values
         if self.verbose:
             new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.by_class(self._kept).items())
@@ -364,33 +336,33 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             return f"only {known.sum()} of {len(known)} classes have an error"
         return degenerate
 
-    def _adapt(self, adapted: Weights, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
+    def _adapt(self, adapted: Weights, memory: Memory, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
         """Set the weights of the known classes; the others keep theirs."""
-        current = np.divide(weights, self._start, out=np.ones_like(weights), where=self._start > 0)
-        drawn = np.maximum(self._counted, 1.0)  # a class that is drawn now and then may be missing from an epoch
-        neutral = adapted.neutral(drawn, self._start)
+        current = memory.factors(weights)
+        drawn = np.maximum(memory.counts, 1.0)  # a class that is drawn now and then may be missing from an epoch
+        neutral = adapted.neutral(drawn, memory.start)
         if isinstance(self.strategy, str):
-            seen = Evidence(*(one[known] for one in (self._smoothed, current, self._start, drawn, neutral)))
+            seen = Evidence(*(one[known] for one in (memory.errors, current, memory.start, drawn, neutral)))
             wanted = STRATEGIES[self.strategy](seen, self.tau)
         else:
-            asked = self.strategy(adapted.by_class(self._smoothed), adapted.by_class(weights), epoch)
-            wanted = align_weights(asked, self._classes, "strategy(errors, weights, epoch)")
-            wanted = np.divide(wanted, self._start, out=np.ones_like(wanted), where=self._start > 0)[known]
+            asked = self.strategy(adapted.by_class(memory.errors), adapted.by_class(weights), epoch)
+            wanted = memory.factors(align_weights(asked, adapted.classes, "strategy(errors, weights, epoch)"))[known]
         bounds = None
-        if self.bounds is not None and self._ceilings is not None:
-            highest = self._ceilings.update(current, np.where(known, self._smoothed, np.nan), neutral)
+        if self.bounds is not None and memory.ceilings is not None:
+            highest = memory.ceilings.update(current, np.where(known, memory.errors, np.nan), neutral)
             bounds = (self.bounds[0], highest[known])
-        share = self._counted * self._start
+        share = memory.counts * memory.start
         current[known] = limit_factors(wanted, current[known], share[known], bounds, self.max_step)
-        adapted.set(self._start * current)
+        adapted.set(memory.start * current)
 
     def _errors(self, logs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, str | None]:
         """The error `(C,)` of each class, on how many items it rests, and why it says nothing if it does not.
 
         The error is NaN where it could not be measured.
         """
+        assert self._adapted is not None
         if self.monitor is not None:
-            names = [f"{self.monitor}/{label}" for label in self._classes]
+            names = [f"{self.monitor}/{label}" for label in self._adapted.classes]
             expected = self._tested or not self.monitor.startswith("val_")  # not so with `validation_freq`
             if expected and not any(name in logs for name in names):
                 raise ValueError(
@@ -399,12 +371,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             return np.array([float(logs.get(name, np.nan)) for name in names]), None, None
         if self._validation is not None:
             assert self.model is not None
-            assert self._adapted is not None
             if isinstance(self._adapted.target, BalancedPairSequence):
                 found = measure(self.model, self._validation, self._higher)
             else:
                 found = measure_embedded(self.model, self._validation, distance_of(self.model))
-            return class_errors(found, self._classes)
+            return class_errors(found, self._adapted.classes)
         assert self._train_record is not None
         return *self._train_record, None
 
@@ -412,16 +383,13 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         live = getattr(getattr(self._adapted, "target", None), "live_weights", None)
         return None if live is None else live.means_and_counts()
 
-    def _blend(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        """Smoothed with what was before, if anything was."""
-        return np.where(np.isnan(old), new, self.momentum * old + (1.0 - self.momentum) * new)
-
     def _write(self, logs: dict[str, Any], prefix: str, values: np.ndarray) -> None:
+        assert self._adapted is not None
         if len(values) > LOGGED_CLASSES:
             known = values[np.isfinite(values)]
             found = {"min": known.min(), "max": known.max()} if known.size else {"min": np.nan, "max": np.nan}
         else:
-            found = dict(zip(self._classes, values.tolist(), strict=True))
+            found = self._adapted.by_class(values)
         used, k = prefix, 0
         while any(f"{used}/{label}" in logs for label in found):  # another callback has another target
             used, k = f"{prefix}_{k + 1}", k + 1
