@@ -59,6 +59,7 @@ STRATEGIES = {
     "group_dro": {"strategy": "group_dro", "tau": 0.1},
     "deferred": {"strategy": "deferred", "bounds": (0.01, 100.0), "max_step": None},
     "inverse_metric": {"strategy": "inverse_metric"},
+    "sampling": {"adapt": "sampling"},  # of the default strategy
 }
 
 
@@ -194,7 +195,7 @@ def main():
     for seed, (name, batches, start, strategy) in itertools.product(range(options.seeds), arms):
         done = runs.setdefault(f"{name} | {batches} | {start} | {strategy}", {})
         same = f"{name} | in-batch | {start} | none"
-        if str(seed) in done:
+        if str(seed) in done or (strategy == "sampling" and batches.startswith("in-batch")):
             continue
         if batches == "in-batch, validation" and strategy == "none" and str(seed) in runs.get(same, {}):
             done[str(seed)] = runs[same][str(seed)]
