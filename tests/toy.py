@@ -113,7 +113,7 @@ sys.path[:0] = {sys.path!r}
 from {module} import *
 {textwrap.dedent(inspect.getsource(train))}
 with scope():
-    history = train()
+    history = {train.__name__}()
 print("FOUND", {{key: [float(v) for v in values] for key, values in history.items()}})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
