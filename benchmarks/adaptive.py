@@ -205,7 +205,8 @@ def main():
         encoder, history = train(data, batches, start, STRATEGIES[strategy], seed)
         done[str(seed)] = judge(encoder, data)
         if history:
-            done[str(seed)]["weights"] = [history[-1]["weights"][label] for label in np.argsort(-data.sizes).tolist()]
+            last = history[-1].get("weights") or history[-1]["shares"]
+            done[str(seed)]["weights"] = [last[label] for label in np.argsort(-data.sizes).tolist()]
         options.json.write_text(json.dumps(runs, indent=1))
         print(name, batches, start, strategy, seed, f"{time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     table(runs)

@@ -57,7 +57,7 @@ class BatchSampler:
         kept = resampling is None or (isinstance(resampling, str) and resampling == "oversample")
         self._fresh = not kept  # each epoch has samples of its own
         self._order: Order | None = None
-        self._past: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._past: tuple[ClassSampler, int, np.ndarray, np.ndarray] | None = None
 
     def drawing(self, epoch: int) -> Drawing:
         """What the epoch draws from.
@@ -83,17 +83,6 @@ class BatchSampler:
         # a cap that cannot hold is raised until it can, and then each class comes as often as it may
         expected = fill(total, np.where(able > 0, pairs / a_visit, 0.0), np.full(len(pairs), float(self.steps)))
         return Drawing(offer, float((expected * a_visit / pairs).max()), expected, expected)
-
-    def choose(self, class_sampling: ClassSampling) -> None:
-        """Draw by other shares from now on, and as if those before had been the same."""
-        old = self.source.class_sampling
-        self.source.choose(class_sampling)
-        try:
-            self.drawing(0)
-        except ValueError:
-            self.source.class_sampling = old
-            raise
-        self._past = None
 
     def plan(self, epoch: int) -> BatchPlan:
         """The batches of the epoch."""
@@ -140,16 +129,16 @@ class BatchSampler:
         """The visits `(C,)` of each class in all epochs before this one, and how many more it was to have."""
         n_classes = len(self.labels.classes)
         past = self._past
-        if self._fresh or past is None or past[0] > epoch:
-            past = (0, np.zeros(n_classes, np.int64), np.zeros(n_classes))
-        begin, visits, owed = past
+        if self._fresh or past is None or past[0] is not self.source or past[1] > epoch:  # other shares, or later
+            past = (self.source, 0, np.zeros(n_classes, np.int64), np.zeros(n_classes))
+        _, begin, visits, owed = past
         expected = None
         for e in range(begin, 0 if self._fresh else epoch):
             if expected is None or e <= self.source.last_epoch:
                 expected = self.drawing(e).expected
             now = self._visits(expected, owed, e)
             visits, owed = visits + now, owed + expected - now
-        self._past = (begin if self._fresh else epoch, visits, owed)
+        self._past = (self.source, begin if self._fresh else epoch, visits, owed)
         return visits, owed
 
     def _ordered(self, count: np.ndarray, epoch: int) -> Order:

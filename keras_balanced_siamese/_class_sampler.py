@@ -1,5 +1,6 @@
 """Labels, class shares and resampling -> what each epoch may draw from."""
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,11 +57,11 @@ class ClassSampler:
         progress = 0.0 if self.epochs is None else min(epoch / (self.epochs - 1), 1.0)
         return Offer(pool, codes, made, class_shares(self.labels.classes, pool.drawn, self.class_sampling, progress))
 
-    def choose(self, class_sampling: ClassSampling) -> None:
-        """Draw by other shares from now on.
+    def changed(self, class_sampling: ClassSampling) -> "ClassSampler":
+        """A sampler with other shares.
 
         Raises:
-            ValueError: If the shares move by themselves, or the new ones are wrong.
+            ValueError: If the shares move by themselves, or the new ones would.
         """
         if self.epochs is not None or (isinstance(class_sampling, str) and class_sampling == PROGRESSIVE):
             raise ValueError(
@@ -68,8 +69,9 @@ class ClassSampler:
                 f"changed, and change it to a fixed one. Received: {class_sampling!r} in place of "
                 f"{self.class_sampling!r}"
             )
-        class_shares(self.labels.classes, self.labels.counts, class_sampling)
-        self.class_sampling = class_sampling
+        changed = copy.copy(self)
+        changed.class_sampling = class_sampling
+        return changed
 
     def _pool(self, epoch: int) -> tuple[Pool, np.ndarray, np.ndarray | None]:
         if self.resampling is None:

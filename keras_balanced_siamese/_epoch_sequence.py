@@ -98,8 +98,10 @@ class EpochSequence(PyDataset):
 
     @class_sampling.setter
     def class_sampling(self, class_sampling: ClassSampling) -> None:
-        self._sampler.choose(class_sampling)
-        self._drawn = None
+        sampler = copy.copy(self._sampler)  # copies of this sequence keep the one they have
+        sampler.source = sampler.source.changed(class_sampling)
+        sampler.drawing(self._epoch)  # raises if nothing can be drawn by these shares
+        self._sampler, self._drawn = sampler, None
 
     @property
     def class_shares(self) -> dict[Label, float]:
@@ -170,8 +172,8 @@ class EpochSequence(PyDataset):
     def to_tf_dataset(self) -> Any:
         """A `tf.data.Dataset` of the batches, one epoch long; each time it is gone through, it goes to the next epoch.
 
-        It starts at the epoch of this sequence, and takes its class weights as they are when a batch is drawn: those
-        that `prefetch` has fetched keep the ones they have.
+        It starts at the epoch of this sequence. It takes its class weights as they are when a batch is drawn, and its
+        class shares as they are when an epoch begins: what `prefetch` has fetched keeps those it has.
 
         Raises:
             ImportError: If the package for it is not installed.
@@ -181,6 +183,8 @@ class EpochSequence(PyDataset):
 
         def batches() -> Iterator[Any]:
             served.set_epoch(next(epochs))
+            if served._sampler is not self._sampler:
+                served._sampler, served._drawn = self._sampler, None
             for index in range(len(served)):
                 served._weights = self._weights
                 yield served[index]

@@ -80,16 +80,6 @@ class PairSampler:
         expected = fill(n_positive, able, np.where(distinct > 0, repeats, 0.0) * np.maximum(distinct, 1))
         return Drawing(pool, codes, made, shares, fraction, repeats, expected)
 
-    def choose(self, class_sampling: ClassSampling) -> None:
-        """Draw by other shares from now on."""
-        old = self.source.class_sampling
-        self.source.choose(class_sampling)
-        try:
-            self.drawing(0)
-        except ValueError:
-            self.source.class_sampling = old
-            raise
-
     def plan(self, epoch: int) -> PairPlan:
         """The pairs of the epoch."""
         drawing = self.drawing(epoch)

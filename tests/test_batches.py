@@ -552,6 +552,17 @@ def test_assigned_shares_draw_what_a_sequence_made_with_them_draws(epoch):
         assert changed.class_distribution == made.class_distribution
 
 
+def test_a_copy_of_a_sequence_keeps_its_shares():
+    y = np.repeat([0, 1, 2], [30, 12, 6])
+    for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):
+        whole = kind(y, y, *shape, class_sampling="natural", steps_per_epoch=6, seed=0)
+        part = whole.shard(0, 2)
+        whole.class_sampling = "balanced"
+        assert part.class_sampling == "natural"
+        assert whole.class_shares == pytest.approx(dict.fromkeys(range(3), 1 / 3))
+        assert part.class_shares == pytest.approx({0: 30 / 48, 1: 12 / 48, 2: 6 / 48})
+
+
 def test_shares_that_cannot_be_assigned_leave_those_that_are():
     y = np.repeat([0, 1, 2], [30, 12, 6])
     for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):

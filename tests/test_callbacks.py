@@ -532,6 +532,8 @@ def test_natural_shares_come_to_be_balanced_and_hard_classes_get_more():
             assert dict(pairs.class_weight) == dict.fromkeys(pairs.classes, 1.0)
             assert logs["class_share/rare"] == pytest.approx(shares_of(pairs)[2], rel=1e-3)
             assert not any(name.startswith("class_weight/") for name in logs)
+            assert callback.history_[0]["shares"]["common"] == pytest.approx(200 / 280)
+            assert "weights" not in callback.history_[0]
             plan = pairs.plan
     assert plan.owner.size == 70  # 280 samples, 4 of a class at a time
     assert (plan.owner == 2).mean() == pytest.approx(0.5, abs=0.02)  # its share is more, but a batch has two classes
@@ -598,9 +600,12 @@ def test_shares_that_cannot_be_adapted(kwargs, match):
         AdaptiveClassWeight(**kwargs)
 
 
-def test_adapting_balanced_shares_warns():
+@pytest.mark.parametrize("sampling", ["balanced", 0, {"common": 1.0, "medium": 1.0, "rare": 1.0}])
+def test_adapting_balanced_shares_warns(sampling):
+    x, y = clusters()
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling=sampling, seed=0)
     with pytest.warns(UserWarning, match=r"rose from 0\.112 to 0\.124"):
-        AdaptiveClassWeight(sequence(), adapt="sampling", monitor="error")
+        AdaptiveClassWeight(pairs, adapt="sampling", monitor="error")
 
 
 LOSSES = [

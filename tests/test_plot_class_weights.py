@@ -358,3 +358,12 @@ def test_names_are_spread_as_little_as_possible(seed):
 def test_too_many_names_keep_their_distance():
     places = spread(np.full(30, 0.5), 0.1)
     assert np.diff(np.sort(places)) == pytest.approx(np.full(29, 0.1))
+
+
+def test_shares_are_not_called_weights():
+    records = [{**record, "shares": record.pop("weights")} for record in made_up(SIX)]
+    upper = kbs.plot_class_weights(records, class_counts=COUNTS).axes[0]
+    assert upper.get_ylabel() == "share"
+    assert "balanced, 0.167" in {text.get_text() for text in upper.figure.findobj(mpl.text.Text)}
+    assert "Class shares" in {text.get_text() for text in upper.figure.findobj(mpl.text.Text)}
+    assert any(np.allclose(line.get_ydata(), 1 / 6) for line in upper.get_lines())

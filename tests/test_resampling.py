@@ -187,6 +187,19 @@ def test_tf_data_uses_the_newest_class_weights():
     assert len({weight for _ in range(5) for weight in next(data)[2].numpy()}) > 1  # TensorFlow fetches some ahead
 
 
+@pytest.mark.parametrize("redraw", [True, False])
+def test_tf_data_uses_the_newest_class_shares(redraw):
+    pytest.importorskip("tensorflow")
+    pairs, asked = build(redraw=redraw), {"common": 0.1, "medium": 0.1, "rare": 0.8}
+    data = pairs.to_tf_dataset()
+    list(data)
+    pairs.class_sampling = asked
+    made = build(redraw=redraw, class_sampling=asked)
+    made.set_epoch(1 if redraw else 0)
+    expected = [left.tolist() for (left, _), _, _ in (made[i] for i in range(len(made)))]
+    assert [left.numpy().tolist() for (left, _), _, _ in data] == expected
+
+
 @given(
     st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 50)), min_size=1, max_size=8),
     st.floats(0, 1),

@@ -16,10 +16,12 @@ from keras_balanced_siamese._rails import limit_factors
 from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks._adapted import Shares, Weights
+from keras_balanced_siamese.callbacks._class_entries import write_entries
 from keras_balanced_siamese.callbacks._class_errors import class_errors
 from keras_balanced_siamese.callbacks._memory import Memory, check_state
 from keras_balanced_siamese.callbacks._target import (
     check_sampling,
+    check_steps,
     check_validation,
     distance_of,
     open_source_of_errors,
@@ -28,8 +30,6 @@ from keras_balanced_siamese.callbacks._target import (
 from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, measure_embedded, short
 from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
-
-LOGGED_CLASSES = 50
 
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
@@ -77,8 +77,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         target: What has the `class_weight` that is adapted. `None` means the loss the model is compiled with.
         adapt: `"weights"`, or `"sampling"`: the class shares of a sequence, its `class_sampling`. The rule is the same:
             shares come to be balanced, unless they were given class by class, and harder classes get more. What a class
-            cannot fill within `max_repeats` the others get. Then `history_` holds the shares as `weights`, and `logs`
-            as `"class_share/<class>"`.
+            cannot fill within `max_repeats` the others get. Then `history_` holds `shares` in place of `weights`,
+            and `logs` `"class_share/<class>"`.
         validation_data: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
             `BalancedPairSequence`, whose epoch 0 is used every time. The model scores the pairs; a model of embeddings
             gives their distance, the one that its loss compares by (Euclidean for a loss of others).
@@ -219,7 +219,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
                 raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
             live.attach_to(model)
         if self._validation is not None:
-            check_validation(target, self._validation)
+            if self.target is None:
+                check_validation(target, self._validation)
             if isinstance(target, BalancedPairSequence):
                 self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if self._adapted is None or target is not self._adapted.target:
@@ -270,15 +271,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             warnings.warn(f"The state of AdaptiveClassWeight in the file is left alone. {error}", stacklevel=2)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        steps = (self.params or {}).get("steps")
-        target = self._adapted.target if self._adapted is not None else None
-        if isinstance(target, EpochSequence) and steps is not None and steps != len(target):
-            raise ValueError(
-                f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the "
-                f"weights of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out "
-                f"of `fit`. Received: {steps} steps an epoch, and a sequence of {len(target)}"
-            )
-
+        check_steps(self.target, (self.params or {}).get("steps"))
         self._begun = len(self.history_)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -310,15 +303,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._train_record = self._train_record or self._record()
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
             if record is not None:
-                self._write(logs, prefix, record[0])
+                write_entries(logs, prefix, self._adapted.by_class(record[0]))
         (errors, support, degenerate), weights = self._errors(logs), self._adapted.values
-        self._write(logs, self._adapted.entry, weights)
-        self._write(logs, "class_error", errors)
+        write_entries(logs, self._adapted.entry, self._adapted.by_class(weights))
+        write_entries(logs, "class_error", self._adapted.by_class(errors))
         known = np.isfinite(errors)
         self._memory.learn(errors, support, self._adapted.drawn(self._train_record))
         skipped = self._reason_to_skip(epoch, known, degenerate)
-        row = {"errors": self._adapted.by_class(errors), "weights": self._adapted.by_class(weights), "skipped": skipped}
-        self.history_.append({"epoch": epoch, **row})
+        now = {"errors": self._adapted.by_class(errors), self._adapted.noun: self._adapted.by_class(weights)}
+        self.history_.append({"epoch": epoch, **now, "skipped": skipped})
         logs["class_weight_updated"] = float(skipped is None)
         if skipped is None:
             self._adapt(self._adapted, self._memory, weights, known, epoch)
@@ -382,18 +375,6 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
         live = getattr(getattr(self._adapted, "target", None), "live_weights", None)
         return None if live is None else live.means_and_counts()
-
-    def _write(self, logs: dict[str, Any], prefix: str, values: np.ndarray) -> None:
-        assert self._adapted is not None
-        if len(values) > LOGGED_CLASSES:
-            known = values[np.isfinite(values)]
-            found = {"min": known.min(), "max": known.max()} if known.size else {"min": np.nan, "max": np.nan}
-        else:
-            found = self._adapted.by_class(values)
-        used, k = prefix, 0
-        while any(f"{used}/{label}" in logs for label in found):  # another callback has another target
-            used, k = f"{prefix}_{k + 1}", k + 1
-        logs.update({f"{used}/{label}": float(value) for label, value in found.items()})
 
 
 def _check_bounds(bounds: Any) -> tuple[float, float]:

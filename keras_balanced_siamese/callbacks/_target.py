@@ -72,11 +72,22 @@ def check_sampling(target: Any) -> None:
             "Progressive shares move by themselves: adapt='sampling' needs another `class_sampling`. "
             "Received: a sequence with class_sampling='progressive'"
         )
-    if target.class_sampling == "balanced":
+    shares = list(target.class_shares.values())
+    if max(shares) < 1.01 * min(shares):
         warnings.warn(
             "From balanced shares, drawing hard classes more often did harm where it was measured: the equal error "
             "rate rose from 0.112 to 0.124. Adapt the weights, or pass class_sampling='natural'.",
             stacklevel=3,
+        )
+
+
+def check_steps(target: Any, steps: int | None) -> None:
+    """Raise if an epoch of `fit` is not one of a sequence."""
+    if isinstance(target, EpochSequence) and steps is not None and steps != len(target):
+        raise ValueError(
+            f"An epoch of `fit` must be an epoch of the sequence, or batches that were fetched early keep the weights "
+            f"of the epoch before: construct the sequence with steps_per_epoch={steps}, and leave it out of `fit`. "
+            f"Received: {steps} steps an epoch, and a sequence of {len(target)}"
         )
 
 

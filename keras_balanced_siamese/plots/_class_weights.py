@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,9 +32,10 @@ def plot_class_weights(
     highlight: Sequence[Label] | None = None,
     max_classes: int = 10,
 ) -> "Figure":
-    """Draw the weights and errors of each class over the epochs of an `AdaptiveClassWeight`, the rare classes marked.
+    """Draw the weights (or shares) and errors of each class over the epochs of an `AdaptiveClassWeight`.
 
-    Above are the weights that each epoch was trained with, on a logarithmic axis; below are the errors that were
+    Above are the weights that each epoch was trained with, or with `adapt="sampling"` the shares, on a logarithmic
+    axis; below are the errors that were
     measured at its end. The rarest third of the classes has colours, the others are grey. Up to `max_classes` classes
     have their names at the ends of the lines. Of more, only the rarest are marked, and a dashed line shows the median
     of the whole rarest third. More than 40 classes without names become bands.
@@ -75,12 +77,15 @@ def plot_class_weights(
     marked = mark(read, counts, highlight, whole("max_classes", max_classes, 1))
     names = names_of(read.classes, marked, counts)
     weights = np.where(read.weights > 0, read.weights, np.nan)  # 0 has no place on a logarithmic axis
-    start, text = _starting_weight(weights[0])
+    start, text = _reference(read.noun, weights[0])
     height = max(2.2, ROW * len(names) + 0.2)
     figure, (upper, lower) = plt.subplots(2, sharex=True, figsize=(7.6, 2 * height + 1.9), layout="constrained")
     handles, labels = [upper.axhline(start, color=ink(), ls=":", lw=1.2, zorder=1)], [text]
     scale_epochs(lower, read.epochs)
-    panels = ((upper, weights, scale_weights, "weight 0"), (lower, read.errors, scale_errors, "not measured"))
+    panels = (
+        (upper, weights, partial(scale_weights, noun=read.noun), f"{read.noun} 0"),
+        (lower, read.errors, scale_errors, "not measured"),
+    )
     for ax, values, scale, missing in panels:
         for epoch in read.begins:
             ax.axvline(epoch - 0.5, color=GREY, ls=":", lw=1.2, zorder=0)
@@ -92,7 +97,7 @@ def plot_class_weights(
     if read.skipped:
         handles.append(_draw_skipped(upper, list(read.skipped)))
         labels.append(_reason(list(read.skipped.values())))
-    heading(upper, "Class weights", handles, labels, columns=2 if len(labels) > 2 else 1)
+    heading(upper, f"Class {read.noun}s", handles, labels, columns=2 if len(labels) > 2 else 1)
     lower.set_title("Errors")
     lower.set_xlabel("\n".join(filter(None, ["epoch", marked.note])))
     return figure
@@ -119,8 +124,10 @@ def _draw_skipped(ax: "Axes", epochs: list[int]) -> Any:
     return ax.plot(epochs, [0.04] * len(epochs), transform=ax.get_xaxis_transform(), **style)[0]
 
 
-def _starting_weight(first: np.ndarray) -> tuple[float, str]:
-    """The weight that all classes have at first, or 1."""
+def _reference(noun: str, first: np.ndarray) -> tuple[float, str]:
+    """The weight that all classes have at first, or 1; the share that is the same for all."""
+    if noun == "share":
+        return 1 / len(first), f"balanced, {1 / len(first):.3g}"
     known = first[np.isfinite(first)]
     if known.size and np.ptp(known) <= 1e-6 * known.max():
         return float(known[0]), f"starting weight {known[0]:.3g}"

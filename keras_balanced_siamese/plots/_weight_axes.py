@@ -11,7 +11,7 @@ STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.1, 1.2, 1.3, 1.4, 
 LEAST = 1.25  # ratio of the ends of the axis to the weights' middle: equal weights are not blown up
 
 
-def scale_weights(ax: "Axes") -> None:
+def scale_weights(ax: "Axes", noun: str = "weight") -> None:
     """A logarithmic axis that holds all that is drawn, with plain numbers as its ticks."""
     low, high = ax.dataLim.intervaly
     middle = np.sqrt(low) * np.sqrt(high)
@@ -19,7 +19,7 @@ def scale_weights(ax: "Axes") -> None:
     room = (high / low) ** 0.06
     low, high = low / room, high * room
     ticks = _ticks(low, high)
-    ax.set(yscale="log", ylim=(low, high), ylabel="weight")
+    ax.set(yscale="log", ylim=(low, high), ylabel=noun)
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_yticks([], minor=True)
     ax.grid(alpha=0.3)

@@ -16,6 +16,7 @@ class WeightHistory(NamedTuple):
     classes: list[Label]  # in the order of the history
     epochs: np.ndarray  # (T,) from 1 on, as Keras prints them
     begins: list[int]  # the epochs with which another `fit` begins
+    noun: str  # what they have: "weight" or "share"
     weights: np.ndarray  # (T, C)
     errors: np.ndarray  # (T, C)
     skipped: dict[int, str]  # epochs after which no update was made, and the reasons
@@ -34,16 +35,19 @@ def read_history(history: Any) -> WeightHistory:
             "`history` holds no epoch: draw it after a training with the callback, `fit(..., callbacks=[adaptive])`. "
             "Received: an empty history"
         )
+    noun = "share" if isinstance(records[0], Mapping) and "shares" in records[0] else "weight"
     for record in records:
-        _check_record(record)
-    classes = list(dict.fromkeys(label for record in records for label in record["weights"]))
+        _check_record(record, f"{noun}s")
+    given = [record[f"{noun}s"] for record in records]
+    classes = list(dict.fromkeys(label for one in given for label in one))
     epochs, begins = _count_on([record["epoch"] + 1 for record in records])
     reasons = [record.get("skipped") for record in records]
     return WeightHistory(
         classes,
         epochs,
         begins,
-        _table([record["weights"] for record in records], classes),
+        noun,
+        _table(given, classes),
         _table([record["errors"] for record in records], classes),
         {epoch: str(reason) for epoch, reason in zip(epochs.tolist(), reasons, strict=True) if reason is not None},
     )
@@ -57,9 +61,9 @@ def counts_of_target(history: Any) -> dict[Label, int]:
     return dict(zip(target.classes, target._labels.counts.tolist(), strict=True))
 
 
-def _check_record(record: Any) -> None:
+def _check_record(record: Any, name: str) -> None:
     known = record if isinstance(record, Mapping) else {}
-    parts = [part for part in (known.get("errors"), known.get("weights")) if isinstance(part, Mapping)]
+    parts = [part for part in (known.get("errors"), known.get(name)) if isinstance(part, Mapping)]
     numbers = all(isinstance(value, Real) for part in parts for value in part.values())
     if len(parts) < 2 or not parts[1] or not numbers or not isinstance(known.get("epoch"), Integral):
         raise TypeError(
