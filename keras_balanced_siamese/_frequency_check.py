@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from keras_balanced_siamese._labels import Labels
-from keras_balanced_siamese._typing import ClassSampling, WeightScheme
+from keras_balanced_siamese._typing import ClassSampling, Label, WeightScheme
 from keras_balanced_siamese.class_weights import scheme_weights
 
 FREQUENCY_SCHEMES = ("balanced", "sqrt", "effective")
@@ -37,6 +37,23 @@ def starting_weights(
             stacklevel=3,
         )
     return weights
+
+
+def check_drawn(classes: list[Label], drawn: np.ndarray, weights: np.ndarray) -> None:
+    """Warn if weights `(C,)` make the classes count less alike than they do by how many items of each are drawn."""
+    seen = np.flatnonzero((drawn > 0) & (weights > 0))
+    if len(seen) < 2:
+        return
+    counted = (drawn * weights)[seen]
+    least, most = seen[counted.argmin()], seen[counted.argmax()]
+    if counted.max() / counted.min() > 2.0 * drawn[seen].max() / drawn[seen].min():
+        warnings.warn(
+            f"The class weights make the classes count less alike: {classes[most]!r} is drawn "
+            f"{drawn[most] / drawn[least]:.3g} times as often as {classes[least]!r}, and counts "
+            f"{counted.max() / counted.min():.3g} times as much. If the weights are to make up for class frequency, "
+            "the batches do so already, and it is corrected twice: give all classes the weight 1",
+            stacklevel=4,
+        )
 
 
 def _proportional(a: np.ndarray, b: np.ndarray) -> bool:

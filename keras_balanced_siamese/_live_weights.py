@@ -41,6 +41,10 @@ class LiveClassWeights(keras.metrics.Metric):
         self.count = add_metric_variable(self, "count", shape, "zeros", "sum")
         self.set_weights_of_classes(weights)
 
+    def weights_of_classes(self) -> np.ndarray:
+        """The weights as they are now, `(K,)`."""
+        return to_numpy(self.class_weight).astype("float64")
+
     def set_weights_of_classes(self, weights: np.ndarray) -> None:
         """Assign `(K,)` weights; warn where a step compiled without them would not see it."""
         weights = np.asarray(weights, "float32")

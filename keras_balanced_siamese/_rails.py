@@ -72,12 +72,13 @@ def limit_factors(
     if max_step is not None:
         lowest = np.maximum(lowest, current / max_step)
         highest = np.maximum(np.minimum(highest, current * max_step), lowest)
-    goal = float(current @ weight)
+    goal = float((current * weight).sum())  # not `@`, whose last digits depend on the number of threads
+    weighted = wanted * weight
 
     def mean_and_slope(scale: float) -> tuple[float, float]:
         asked = scale * wanted
         free = (asked > lowest) & (asked < highest)
-        return float(np.clip(asked, lowest, highest) @ weight), float(wanted[free] @ weight[free])
+        return float((np.clip(asked, lowest, highest) * weight).sum()), float(weighted.sum(where=free))
 
     low, high = 0.0, 1.0
     while mean_and_slope(high)[0] < goal and high < 1e30:

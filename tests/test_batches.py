@@ -532,7 +532,7 @@ def test_bad_input(y, kwargs, error, match):
         BalancedBatchSequence(X, y, **kwargs)
 
 
-@pytest.mark.parametrize("epoch", [0, 3])
+@pytest.mark.parametrize("epoch", [0, 3, 5, 7])
 def test_assigned_shares_draw_what_a_sequence_made_with_them_draws(epoch):
     y = np.repeat([0, 1, 2], [30, 12, 6])
     asked = {0: 0.2, 1: 0.5, 2: 0.3}

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
@@ -14,6 +14,8 @@ import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight, BalancedPairSequence
 from keras_balanced_siamese._rails import Ceilings, limit_factors, shrink
 from keras_balanced_siamese._strategies import STRATEGIES, Evidence, neutral_factors
+from keras_balanced_siamese.callbacks._adapted import Weights
+from keras_balanced_siamese.callbacks._memory import Memory
 
 positive = st.floats(0.05, 20)
 
@@ -44,6 +46,12 @@ def test_without_limits_the_factors_are_what_was_wanted(asked):
     asked = np.array(asked)
     found = limit_factors(asked, np.ones_like(asked), np.ones_like(asked), None, None)
     np.testing.assert_allclose(found, asked / asked.mean(), rtol=1e-9)
+
+
+def test_factors_that_count_nothing_stay():
+    asked, current = np.array([1.0, 3.0]), np.array([0.5, 0.7])
+    np.testing.assert_array_equal(limit_factors(asked, current, np.zeros(2), None, None), current)
+    np.testing.assert_array_equal(limit_factors(np.zeros(2), current, np.ones(2), None, None), current)
 
 
 def wanted(strategy, errors, tau=1.0, factors=(1.0, 1.0, 1.0), start=(1.0, 1.0, 1.0), counts=(100, 10, 1)):
@@ -419,6 +427,27 @@ def test_a_class_that_no_epoch_draws_does_not_move_the_others():
     np.testing.assert_allclose(list(loss.class_weight.values()), [59 / 3 / 40, 59 / 3 / 14, 59 / 3 / 5, 1.0], rtol=1e-6)
 
 
+def test_a_class_that_an_epoch_hardly_draws_counts_as_drawn_once():
+    x, y = clusters()
+    shares = {"common": 0.98, "medium": 0.0199, "rare": 0.0001}
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling=shares, max_repeats=None, seed=0)
+    callback = AdaptiveClassWeight(pairs, monitor="error", bounds=None, max_step=None)
+    seen, _ = simulate(callback, lambda epoch: [0.2, 0.2, 0.2], 3)
+    drawn = np.array(list(pairs.class_distribution.values())) * len(pairs.labels)
+    assert drawn[2] < 0.1
+    np.testing.assert_allclose(seen[-1, 2] / seen[-1, 0], drawn[0], rtol=1e-9)
+
+
+def test_counts_are_smoothed_and_part_of_the_state():
+    start, errors = np.ones(2), np.full(2, 0.1)
+    memory, again = (Memory(["a", "b"], start, 0.75, 5.0) for _ in range(2))
+    memory.learn(errors, None, np.array([8.0, 0.0]))
+    memory.learn(errors, None, np.array([0.0, 4.0]))
+    np.testing.assert_allclose(memory.counts, [6.0, 1.0])
+    again.restore(memory.state(start))
+    np.testing.assert_array_equal(again.counts, memory.counts)
+
+
 def test_bounds_hold_and_no_weight_becomes_zero():
     callback = AdaptiveClassWeight(sequence(), monitor="error", tau=5.0, bounds=(0.5, 1.4))
     seen, _ = simulate(callback, lambda epoch: [0.0, 0.0, 0.5], 12)
@@ -485,8 +514,8 @@ def test_many_classes_are_logged_as_smallest_and_largest():
     y = np.repeat(np.arange(60), 2)
     pairs = kbs.BalancedPairSequence(y, y, seed=0)
     callback = AdaptiveClassWeight(pairs, monitor="error")
-    _, logs = simulate(callback, lambda epoch: np.linspace(0, 1, 60), 2)
-    assert logs["class_error/max"] == 1.0
+    _, logs = simulate(callback, lambda epoch: [math.nan, *np.linspace(0, 1, 59)], 2)
+    assert (logs["class_error/min"], logs["class_error/max"]) == (0.0, 1.0)
     assert "class_weight/min" in logs
     assert "class_weight/0" not in logs
 
@@ -668,6 +697,103 @@ def test_collapsed_and_broken_embeddings_leave_the_weights_alone(value, reason):
     assert all(reason in row["skipped"] for row in callback.history_)
 
 
+def test_weights_of_a_loss_that_correct_what_balanced_batches_have_corrected_warn_once():
+    x, y = clusters()
+    codes = np.unique(y, return_inverse=True)[1]
+    batches = kbs.BalancedBatchSequence(x, codes, 3, 2, max_repeats=None, seed=0)
+
+    def train(weights, data, epochs, **kwargs):
+        encoder = linear_encoder()
+        encoder.compile("sgd", kbs.WeightedTripletLoss(class_weight=weights))
+        encoder.fit(data, epochs=epochs, verbose=0, callbacks=[AdaptiveClassWeight()], **kwargs)
+
+    static = {int(label): weight for label, weight in kbs.class_weights(codes).items()}
+    match = r"2 is drawn 1 times as often as 0, and counts 8 times as much.*corrected twice"
+    with pytest.warns(UserWarning, match=match) as caught:
+        train(static, batches, 3)
+    assert sum("corrected twice" in str(one.message) for one in caught) == 1
+    train(static, x, 2, y=codes, batch_size=59)  # natural batches: the suite turns warnings into errors
+    train(dict.fromkeys(range(3), 1.0), batches, 2)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_adapts_a_training(strategy):
+    x, y = clusters({"common": 200, "medium": 60, "rare": 20})
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling="natural", seed=0)
+    callback = AdaptiveClassWeight(pairs, validation_data=(x, y), strategy=strategy)
+    compiled().fit(pairs, epochs=4, verbose=0, callbacks=[callback])
+    weights = np.array([list(row["weights"].values()) for row in callback.history_])
+    share = np.array(list(pairs.class_distribution.values()))
+    assert (weights[:2] == 1.0).all()
+    assert np.abs(np.log(weights[-1])).max() > 0.1
+    np.testing.assert_allclose(weights @ share, 1.0, rtol=1e-6)
+
+
+losses_of_classes = st.lists(
+    st.tuples(st.one_of(st.floats(0, 1e6), st.just(math.nan), st.just(math.inf)), st.integers(0, 1000)),
+    min_size=4,
+    max_size=4,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.lists(losses_of_classes, min_size=1, max_size=6),
+    st.sampled_from(list(STRATEGIES)),
+    st.sampled_from([None, (0.3, 3.0)]),
+    st.sampled_from([None, 1.5]),
+)
+@pytest.mark.filterwarnings("ignore:AdaptiveClassWeight has changed nothing")
+def test_whatever_a_training_records_the_weights_stay_sound(n, epochs, strategy, bounds, max_step):
+    class Record:  # of a loss, without one: losses (n,) and counts (n,)
+        classes, class_weight = list(range(n)), dict.fromkeys(range(n), 2.0)
+
+        def means_and_counts(self):
+            mean, count = np.array(self.epoch[:n]).T
+            return np.where(count > 0, mean, np.nan), count
+
+    class Recorded(Weights):
+        def drawn(self, record):
+            return record[1]
+
+    target = Record()
+    target.live_weights = target
+    callback = AdaptiveClassWeight(target, monitor="x", strategy=strategy, bounds=bounds, max_step=max_step)
+    callback.monitor, callback._adapted = None, Recorded(target)
+    callback._memory = Memory(target.classes, callback._adapted.values, 0.7, None if bounds is None else bounds[1])
+    for epoch, target.epoch in enumerate(epochs):
+        before = callback._adapted.values
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch, {})
+        after = callback._adapted.values
+        assert np.isfinite(after).all()
+        assert (after >= 2.0 * 1e-3 * (1 - 1e-9)).all()
+        unknown = ~np.isfinite(np.array(target.epoch)[:n, 0]) | (np.array(target.epoch)[:n, 1] == 0)
+        np.testing.assert_array_equal(after[unknown], before[unknown])
+        if max_step is not None:
+            assert np.abs(np.log(after / before)).max() <= math.log(max_step) + 1e-9
+        if bounds is not None:
+            assert (after / 2.0 <= bounds[1] * (1 + 1e-9)).all()
+            assert (after / 2.0 >= bounds[0] * (1 - 1e-9)).all()
+
+
+def test_a_hundred_thousand_classes():
+    n = 100_000
+    labels = np.repeat(np.arange(n), 2)
+    pairs = kbs.BalancedPairSequence(labels[:, None], labels, seed=0)
+    hard = np.arange(n) % 2
+    callback = AdaptiveClassWeight(pairs, validation_data=(labels[:4, None], labels[:4]), warmup_epochs=0, tau=1.0)
+    callback.set_model(compiled())
+    callback._errors = lambda logs: (0.1 + 0.2 * hard, None, None)
+    for epoch in range(3):
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch, logs := {})
+    weights = np.array(list(pairs.class_weight.values()))
+    np.testing.assert_allclose(weights[hard == 1] / weights[hard == 0], 0.31 / 0.11, rtol=1e-6)
+    assert len(logs) == 5
+
+
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 
@@ -792,6 +918,15 @@ def test_epochs_without_a_validation_keep_the_weights():
     assert weights[0] == weights[1] == 1.0 != weights[2] == weights[3]
     with pytest.warns(UserWarning, match="changed nothing in this training: only 0 of 2"):
         compiled().fit(pairs, epochs=2, verbose=0, callbacks=[AdaptiveClassWeight(monitor="val_class_loss")])
+
+
+def test_a_training_without_an_update_warns_after_one_with_updates_too():
+    x, y = clusters()
+    callback, model, pairs = AdaptiveClassWeight(monitor="val_class_loss", warmup_epochs=0), compiled(), sequence()
+    validation = kbs.BalancedPairSequence(x, y, seed=1, redraw=False)
+    model.fit(pairs, epochs=1, verbose=0, validation_data=validation, callbacks=[callback])
+    with pytest.warns(UserWarning, match="changed nothing in this training"):
+        model.fit(pairs, epochs=1, verbose=0, callbacks=[callback])
 
 
 def test_several_fits_in_a_row_are_one_training():

@@ -5,12 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._epoch_sequence import EpochSequence
+from keras_balanced_siamese._frequency_check import check_drawn
 from keras_balanced_siamese._strategies import balancing_factors, neutral_factors
 from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.losses._batch import WeightedBatchLoss
+from keras_balanced_siamese.losses._live import WeightedLoss
 
 
 class Weights:
-    """The class weights of a target."""
+    """The class weights of any object: a mapping that is read and assigned. Nothing is known of frequency."""
 
     noun = "weights"
     entry = "class_weight"  # in logs
@@ -23,7 +27,7 @@ class Weights:
     @property
     def values(self) -> np.ndarray:
         """They as they are now, `(C,)`."""
-        return np.array(list(self.target.class_weight.values()))
+        return np.array(list(self.target.class_weight.values()), np.float64)
 
     def set(self, values: np.ndarray) -> None:
         """Change them to `(C,)` others."""
@@ -31,19 +35,51 @@ class Weights:
 
     def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
         """How many items of each class an epoch draws, `(C,)`, by the record of the training if there is one."""
-        if record is not None:
-            return record[1]
-        if not hasattr(self.target, "class_distribution"):
-            return np.ones(len(self.classes))
-        return np.array(list(self.target.class_distribution.values())) * len(self.target.labels)
+        return np.ones(len(self.classes))
 
     def neutral(self, drawn: np.ndarray, start: np.ndarray) -> np.ndarray:
         """The factors `(C,)` that make up for frequency, from the starting ones and what an epoch draws."""
         return neutral_factors(drawn, start)
 
+    def check_start(self, drawn: np.ndarray, start: np.ndarray) -> None:
+        """Warn if starting weights seem to correct frequency twice, which a sequence does by itself."""
+
     def by_class(self, values: np.ndarray) -> dict[Label, float]:
         """Any `(C,)` numbers, by class."""
         return dict(zip(self.classes, values.tolist(), strict=True))
+
+
+class LossWeights(Weights):
+    """The live class weights of a loss."""
+
+    @property
+    def values(self) -> np.ndarray:
+        return self.target.live_weights.weights_of_classes()
+
+    def set(self, values: np.ndarray) -> None:
+        self.target.live_weights.set_weights_of_classes(values)
+
+    def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+        assert record is not None
+        return record[1]
+
+    def check_start(self, drawn: np.ndarray, start: np.ndarray) -> None:
+        if isinstance(self.target, WeightedBatchLoss):  # similar and different pairs are few or many by choice
+            check_drawn(self.classes, drawn, start)
+
+
+class SequenceWeights(Weights):
+    """The class weights of a sequence."""
+
+    @property
+    def values(self) -> np.ndarray:
+        return self.target._weights
+
+    def set(self, values: np.ndarray) -> None:
+        self.target._weights = values
+
+    def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+        return self.target._sampler.class_distribution(self.target.epoch) * len(self.target.labels)
 
 
 class Shares(Weights):
@@ -64,8 +100,13 @@ class Shares(Weights):
     def set(self, values: np.ndarray) -> None:
         self.target.class_sampling = self.by_class(values)
 
-    def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        return np.ones(len(self.classes))  # a share counts what it is
-
     def neutral(self, drawn: np.ndarray, start: np.ndarray) -> np.ndarray:
         return np.ones_like(start) if self._told else balancing_factors(start)
+
+
+def adapted_of(target: Any, adapt: str) -> Weights:
+    """What there is to adapt of a target, by `adapt`: "weights" or "sampling"."""
+    if adapt == "sampling":
+        return Shares(target)
+    kinds = {WeightedLoss: LossWeights, EpochSequence: SequenceWeights}
+    return next((kind(target) for one, kind in kinds.items() if isinstance(target, one)), Weights(target))

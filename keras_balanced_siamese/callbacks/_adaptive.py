@@ -15,7 +15,7 @@ from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._rails import limit_factors
 from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._adapted import Shares, Weights
+from keras_balanced_siamese.callbacks._adapted import Weights, adapted_of
 from keras_balanced_siamese.callbacks._class_entries import write_entries
 from keras_balanced_siamese.callbacks._class_errors import class_errors
 from keras_balanced_siamese.callbacks._memory import Memory, check_state
@@ -224,7 +224,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             if isinstance(target, BalancedPairSequence):
                 self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if self._adapted is None or target is not self._adapted.target:
-            self._adapted = Shares(target) if self.adapt == "sampling" else Weights(target)
+            self._adapted = adapted_of(target, self.adapt)
             highest = None if self.bounds is None else self.bounds[1]
             self._memory = Memory(self._adapted.classes, self._adapted.values, self.momentum, highest)
         place = f"loss_{losses_of(model).index(target)}" if live is not None else self._adapted.place
@@ -299,16 +299,19 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         assert self._adapted is not None
         assert self._memory is not None
         self._in_epoch = False
-        logs = {} if logs is None else logs
+        logs, classes = {} if logs is None else logs, self._adapted.classes
         self._train_record = self._train_record or self._record()
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
             if record is not None:
-                write_entries(logs, prefix, self._adapted.by_class(record[0]))
+                write_entries(logs, prefix, classes, record[0])
         (errors, support, degenerate), weights = self._errors(logs), self._adapted.values
-        write_entries(logs, self._adapted.entry, self._adapted.by_class(weights))
-        write_entries(logs, "class_error", self._adapted.by_class(errors))
+        write_entries(logs, self._adapted.entry, classes, weights)
+        write_entries(logs, "class_error", classes, errors)
         known = np.isfinite(errors)
-        self._memory.learn(errors, support, self._adapted.drawn(self._train_record))
+        drawn = self._adapted.drawn(self._train_record)
+        if np.isnan(self._memory.counts).all():  # for the first time
+            self._adapted.check_start(drawn, self._memory.start)
+        self._memory.learn(errors, support, drawn)
         skipped = self._reason_to_skip(epoch, known, degenerate)
         now = {"errors": self._adapted.by_class(errors), self._adapted.noun: self._adapted.by_class(weights)}
         self.history_.append({"epoch": epoch, **now, "skipped": skipped})

@@ -36,7 +36,7 @@ class WeightedLoss(Loss):
         """
         if self.live_weights is None:
             return None
-        values = to_numpy(self.live_weights.class_weight).tolist()
+        values = self.live_weights.weights_of_classes().tolist()
         return MappingProxyType(dict(zip(self.live_weights.classes, values, strict=True)))
 
     @class_weight.setter
