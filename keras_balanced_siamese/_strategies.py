@@ -8,7 +8,7 @@ import numpy as np
 from keras_balanced_siamese.class_weights import SCHEMES
 
 FLOOR = 0.05  # of the mean error: a class without any error still counts
-TAU = {"difficulty": 0.5}  # the exponent where none is given, by measurement; 1 for the other strategies
+TAU = {"difficulty": 0.25}  # the exponent where none is given, by measurement; 1 for the other strategies
 DYNAMIC = "dynamic"
 
 

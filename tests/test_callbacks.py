@@ -140,7 +140,7 @@ def test_deferred_weights_wait_and_then_follow_what_is_drawn():
 
 
 def test_the_callback_gives_up_a_class_that_stays_at_its_bound():
-    callback = AdaptiveClassWeight(sequence(), monitor="error", bounds=(0.2, 1.5), warmup_epochs=0)
+    callback = AdaptiveClassWeight(sequence(), monitor="error", tau=0.5, bounds=(0.2, 1.5), warmup_epochs=0)
     seen, _ = simulate(callback, lambda epoch: [0.1, 0.1, 0.9], 12)
     rare = seen[:, 2]
     assert rare.max() == pytest.approx(1.5)
@@ -159,7 +159,7 @@ def test_no_factor_becomes_zero():
 def slow_weights(start, current, smoothed, share, bounds=(0.02, 50.0), max_step=2.0):
     """The default rule, with the scale found by another root finder."""
     factor = [c / s for c, s in zip(current, start, strict=True)]
-    wanted = [math.sqrt(e + 0.05 * sum(smoothed) / len(smoothed)) / p for e, p in zip(smoothed, share, strict=True)]
+    wanted = [(e + 0.05 * sum(smoothed) / len(smoothed)) ** 0.25 / p for e, p in zip(smoothed, share, strict=True)]
 
     def limited(scale):
         return [
@@ -259,7 +259,7 @@ def test_losses_weights_and_adapted_class_weights_equal_a_training_by_hand():
         np.testing.assert_allclose(history[f"class_weight/{label}"], [row["class"][k] for row in expected], rtol=1e-5)
     np.testing.assert_allclose(model.get_weights()[0], slow.kernel, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(list(pairs.class_weight.values()), slow.class_weights, rtol=1e-5)
-    assert max(history["class_weight/1"]) > 1.2  # it did adapt
+    assert max(history["class_weight/1"]) > 1.1  # it did adapt
 
 
 # --- the new weight holds from the very next step -------------------------------------------------------------------
@@ -492,8 +492,8 @@ def test_batches_are_a_target_too():
     x, y = clusters()
     batches = kbs.BalancedBatchSequence(x, y, 3, 2, seed=0)
     seen, _ = simulate(AdaptiveClassWeight(batches, monitor="error"), lambda epoch: [0.1, 0.1, 0.3], 4)
-    assert seen[-1][2] > 1.2
-    assert batches[0][2].max() > 1.2
+    assert seen[-1][2] > 1.15
+    assert batches[0][2].max() > 1.15
 
 
 def test_logs_history_and_verbose():
@@ -633,7 +633,7 @@ def test_shares_that_cannot_be_adapted(kwargs, match):
 def test_adapting_balanced_shares_warns(sampling):
     x, y = clusters()
     pairs = kbs.BalancedPairSequence(x, y, class_sampling=sampling, seed=0)
-    with pytest.warns(UserWarning, match=r"rose from 0\.112 to 0\.124"):
+    with pytest.warns(UserWarning, match="has gained nothing where it was measured"):
         AdaptiveClassWeight(pairs, adapt="sampling", monitor="error")
 
 
@@ -959,7 +959,7 @@ def test_a_training_whose_errors_fall_with_the_weights_settles(noise):
     fixed = np.ones(3)
     for _ in range(200):
         error = difficulty / np.sqrt(fixed)
-        fixed = np.sqrt(error + 0.05 * error.mean()) / share
+        fixed = (error + 0.05 * error.mean()) ** 0.25 / share
         fixed /= fixed @ share
     np.testing.assert_allclose(seen[40:].mean(axis=0), fixed, rtol=1e-6 if noise == 0 else 0.1)
     assert np.ptp(np.log(seen[40:]), axis=0).max() < 1e-6 + noise
@@ -1126,15 +1126,15 @@ def test_a_state_goes_into_another_callback():
         return [0.1, 0.1, 0.5 + 0.1 * epoch]
 
     bounds = (0.2, 1.5)  # the rare class is at the upper one, and about to be given up
-    one = AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds)
+    one = AdaptiveClassWeight(sequence(), monitor="error", tau=0.5, bounds=bounds)
     simulate(one, errors, 5)
     state = json.loads(json.dumps(one.get_state()))
-    again = AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds, warmup_epochs=0)
+    again = AdaptiveClassWeight(sequence(), monitor="error", tau=0.5, bounds=bounds, warmup_epochs=0)
     with pytest.raises(ValueError, match="no state before"):
         again.get_state()
     again.set_state(state)
     later, _ = simulate(again, lambda epoch: errors(epoch + 5), 4)
-    whole, _ = simulate(AdaptiveClassWeight(sequence(), monitor="error", bounds=bounds), errors, 9)
+    whole, _ = simulate(AdaptiveClassWeight(sequence(), monitor="error", tau=0.5, bounds=bounds), errors, 9)
     assert (later == whole[5:]).all()
     assert whole[-1, 2] < whole[4, 2]
     for bad in ({}, "state.json"):

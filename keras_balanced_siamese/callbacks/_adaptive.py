@@ -98,7 +98,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             - a callable `(errors: dict, weights: dict, epoch: int) -> dict` from smoothed errors and current weights to
               wanted weights.
         tau: Exponent of the strategy: 0 makes no difference between easy and hard, 2 tells them apart sharply. `None`
-            means 0.5 for `"difficulty"` and 1 for the others.
+            means 0.25 for `"difficulty"` and 1 for the others.
         momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
         bounds: Smallest and largest factor, or `None`.
         max_step: Largest change of a factor in one epoch, as a ratio of at least 1, or `None`.
