@@ -71,7 +71,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
       errors come from `monitor`, and no frequency is known.
 
     Adapting pays where class frequency is not corrected otherwise. On balanced pairs, and on top of weights that follow
-    the counts, it only makes the worst class a little better and the mean a little worse.
+    the counts, little is left: at most, the worst class becomes a little better. The callback warns where it has gained
+    nothing (`adapt="sampling"` from balanced shares), and where weights of the classes of a loss correct frequency that
+    the batches have corrected already.
 
     Args:
         target: What has the `class_weight` that is adapted. `None` means the loss the model is compiled with.
