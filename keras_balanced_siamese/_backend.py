@@ -34,7 +34,11 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
 
     def attach_metric(model: Any, name: str, metric: Any) -> None:
         """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
+        locked = model._tracker.locked  # once a subclassed model is built, it takes no new parts
+        model._tracker.unlock()
         setattr(model, name, metric)
+        if locked:
+            model._tracker.lock()
 
     class _State(keras.losses.Loss):
         """Something that files of weights keep, and that is no variable."""

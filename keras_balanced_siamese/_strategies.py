@@ -90,6 +90,17 @@ STRATEGIES: dict[str, Callable[[Evidence, Any], np.ndarray]] = {
 }
 
 
+def misfit(strategy: str, tau: float | str, errors: np.ndarray) -> str | None:
+    """Why a strategy can make nothing of errors `(C,)`, or None."""
+    if strategy == "deferred":  # looks at none
+        return None
+    if errors.min() < 0:
+        return "there are errors below 0"
+    if errors.max() > 1 and (strategy == "inverse_metric" or tau == DYNAMIC):
+        return f"there are errors above 1, of which strategy={strategy!r} can make nothing"
+    return None
+
+
 def _power(values: np.ndarray, tau: float) -> np.ndarray:
     """Of a scale at which no power overflows; all 1 if nothing is above 0."""
     largest = values.max()

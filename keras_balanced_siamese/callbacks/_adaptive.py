@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import keras
@@ -13,11 +14,12 @@ from keras_balanced_siamese._checks import at_least, fraction, one_of, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._rails import limit_factors
-from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence
+from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence, misfit
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks._adapted import Weights, adapted_of
-from keras_balanced_siamese.callbacks._class_entries import write_entries
-from keras_balanced_siamese.callbacks._class_errors import class_errors
+from keras_balanced_siamese.callbacks._class_entries import write_entries, write_entry
+from keras_balanced_siamese.callbacks._class_errors import Errors, logged_errors, recorded_errors, validated_errors
+from keras_balanced_siamese.callbacks._embedding import check_encoder
 from keras_balanced_siamese.callbacks._memory import Memory, check_state
 from keras_balanced_siamese.callbacks._target import (
     check_sampling,
@@ -27,7 +29,13 @@ from keras_balanced_siamese.callbacks._target import (
     open_source_of_errors,
     weighted_loss_of,
 )
-from keras_balanced_siamese.callbacks._validation import higher_is_similar, losses_of, measure, measure_embedded, short
+from keras_balanced_siamese.callbacks._validation import (
+    check_model,
+    higher_is_similar,
+    losses_of,
+    measure,
+    measure_embedded,
+)
 from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
@@ -51,8 +59,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     of the next epoch, on every backend, without compiling again.
 
     An update is left out, and `history_` says why, while `warmup_epochs` last, when fewer than half of the classes have
-    an error, and when the area under the ROC curve of the validation pairs is below 0.55: the errors of a model that
-    tells nothing apart tell nothing about classes. A training in which that goes for every epoch ends with a warning.
+    an error, when errors are of no use to the strategy, and when the area under the ROC curve of the validation pairs
+    is below 0.55: the errors of a model that tells nothing apart tell nothing about classes. A training in which that
+    goes for every epoch ends with a warning.
 
     A class that has been at the upper bound for three updates without getting better by 1 % is given up by and by: its
     bound falls by a fifth with each further one, to 1 or to what makes up for its frequency. It rises again when the
@@ -98,7 +107,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
               in what an epoch draws of each class. Pass that epoch, about 4/5 of all, and wide `bounds`.
             - `"inverse_metric"`: `1 / (1 - error + floor) ** tau`.
             - a callable `(errors: dict, weights: dict, epoch: int) -> dict` from smoothed errors and current weights to
-              wanted weights.
+              wanted weights, all of the classes that have an error in this epoch.
         tau: Exponent of the strategy: 0 makes no difference between easy and hard, 2 tells them apart sharply. `None`
             means 0.25 for `"difficulty"` and 1 for the others.
         momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
@@ -120,7 +129,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     `"class_weight/max"`. Where another callback has already written such entries for another target, the names go on as
     in `"class_weight_1/<class>"`.
 
-    Under `BackupAndRestore`, placed after this callback, a training that was broken off goes on as if it had not been.
+    Under `BackupAndRestore`, placed after this callback, a training that was broken off goes on as if it had not been,
+    if what `fit` draws from is the target; a sequence beside another target needs `set_epoch` then.
+
+    A weighted loss is reported with the weights of its epoch, in `val_loss` too: values of different epochs do not
+    compare. Let `EarlyStopping` and `ModelCheckpoint` monitor a metric, or what `VerificationReport` adds to `logs`.
 
     Put it before callbacks that call `model.evaluate` themselves: that resets the record of the losses of the training.
     The record counts every item, those under a mask too.
@@ -173,6 +186,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             one_of("strategy", strategy, tuple(STRATEGIES))
         self.target = target
         self.adapt = one_of("adapt", adapt, ("weights", "sampling"))
+        if monitor is not None and not isinstance(monitor, str):
+            raise TypeError(f"`monitor` must be the prefix of entries of `logs`. Received: monitor={monitor!r}")
         self.monitor = monitor
         self.strategy = strategy
         if isinstance(tau, str) and (tau, strategy) != (DYNAMIC, "cdb"):
@@ -191,6 +206,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0)
         self.higher_is_similar = higher_is_similar
         self.verbose = verbose
+        if not callable(sink):
+            raise TypeError(f"`sink` must take a line of text, such as `print`. Received: sink={sink!r}")
         self.sink = sink
         self.history_: list[dict[str, Any]] = []
         self._begun = 0  # how much of it was there when the training began
@@ -223,7 +240,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._validation is not None:
             if self.target is None:
                 check_validation(target, self._validation)
-            if isinstance(target, BalancedPairSequence):
+            if not isinstance(target, BalancedPairSequence):
+                check_encoder(model)
+            else:
+                check_model(model, self._validation)
                 self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
         if self._adapted is None or target is not self._adapted.target:
             self._adapted = adapted_of(target, self.adapt)
@@ -243,7 +263,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         """
         if self._adapted is None or self._memory is None:
             raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
-        return self._memory.state(self._adapted.values)
+        return self._state(self._adapted.values)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` gave, with the weights that the target had then.
@@ -252,18 +272,23 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
         Raises:
             TypeError: If it is no such state.
-            ValueError: If it is of other classes, which may only show when `fit` begins.
+            ValueError: If it is of another `adapt`, or of other classes, which may only show when `fit` begins.
         """
         check_state(state)
+        if state["adapt"] != self.adapt:
+            raise ValueError(f"The state must be of adapt={self.adapt!r}. Received: one of adapt={state['adapt']!r}")
         if self._adapted is None or self._memory is None:
             self._waiting = state
             return
         self._kept = self._memory.restore(state)
         self._adapted.set(self._kept)
 
-    def _saved(self) -> str:
+    def _state(self, values: np.ndarray) -> dict[str, Any]:
         assert self._memory is not None
-        return json.dumps(self._memory.state(self._kept))
+        return {"adapt": self.adapt, **self._memory.state(values)}
+
+    def _saved(self) -> str:
+        return json.dumps(self._state(self._kept))
 
     def _restore(self, text: str) -> None:
         """Take a state from a file, which may be of another training."""
@@ -306,33 +331,41 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
             if record is not None:
                 write_entries(logs, prefix, classes, record[0])
-        (errors, support, degenerate), weights = self._errors(logs), self._adapted.values
+        found, weights = self._errors(logs), self._adapted.values
         write_entries(logs, self._adapted.entry, classes, weights)
-        write_entries(logs, "class_error", classes, errors)
-        known = np.isfinite(errors)
+        write_entries(logs, "class_error", classes, found.values)
+        known = np.isfinite(found.values)
         drawn = self._adapted.drawn(self._train_record)
         if np.isnan(self._memory.counts).all():  # for the first time
             self._adapted.check_start(drawn, self._memory.start)
-        self._memory.learn(errors, support, drawn)
-        skipped = self._reason_to_skip(epoch, known, degenerate)
-        now = {"errors": self._adapted.by_class(errors), self._adapted.noun: self._adapted.by_class(weights)}
+        self._memory.learn(found.values, found.support, drawn)
+        skipped = self._reason_to_skip(epoch, found.values[known], found.problem)
+        now = {"errors": self._adapted.by_class(found.values), self._adapted.noun: self._adapted.by_class(weights)}
         self.history_.append({"epoch": epoch, **now, "skipped": skipped})
-        logs["class_weight_updated"] = float(skipped is None)
+        write_entry(logs, "class_weight_updated", float(skipped is None))
         if skipped is None:
             self._adapt(self._adapted, self._memory, weights, known, epoch)
         self._kept = self._adapted.values
         if self.verbose:
-            new = ", ".join(f"{label} {weight:.3g}" for label, weight in self._adapted.by_class(self._kept).items())
+            new = ", ".join(f"{label}: {weight:.3g}" for label, weight in self._adapted.by_class(self._kept).items())
             new = new if len(new) < 300 else new[:297] + "..."
             kept = "" if skipped is None else f" (kept: {skipped})"
-            self.sink(f"Epoch {epoch + 1}: class {self._adapted.noun} now {new}{kept}")
+            lead = "\n" if self.sink is print and (self.params or {}).get("verbose") == 1 else ""  # after a bar
+            self.sink(f"{lead}Epoch {epoch + 1}: class {self._adapted.noun} now {new}{kept}")
 
-    def _reason_to_skip(self, epoch: int, known: np.ndarray, degenerate: str | None) -> str | None:
+    def _reason_to_skip(self, epoch: int, known: np.ndarray, problem: str | None) -> str | None:
+        """Why there is no update, if so; `known` are the errors of the classes that have one."""
+        assert self._adapted is not None
         if epoch < self.warmup_epochs:
             return "warm-up"
-        if not known.any() or 2 * known.sum() < len(known):
-            return f"only {known.sum()} of {len(known)} classes have an error"
-        return degenerate
+        if problem is not None:
+            return problem
+        n_classes = len(self._adapted.classes)
+        if not len(known) or 2 * len(known) < n_classes:
+            return f"only {len(known)} of {n_classes} classes have an error"
+        if isinstance(self.strategy, str):
+            return misfit(self.strategy, self.tau, known)
+        return None
 
     def _adapt(self, adapted: Weights, memory: Memory, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
         """Set the weights of the known classes; the others keep theirs."""
@@ -343,8 +376,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             seen = Evidence(*(one[known] for one in (memory.errors, current, memory.start, drawn, neutral)))
             wanted = STRATEGIES[self.strategy](seen, self.tau)
         else:
-            asked = self.strategy(adapted.by_class(memory.errors), adapted.by_class(weights), epoch)
-            wanted = memory.factors(align_weights(asked, adapted.classes, "strategy(errors, weights, epoch)"))[known]
+            asked = self._ask(adapted.by_class(memory.errors), adapted.by_class(weights), known, epoch)
+            wanted = np.divide(asked, memory.start[known], out=current[known], where=memory.start[known] > 0)
         bounds = None
         if self.bounds is not None and memory.ceilings is not None:
             highest = memory.ceilings.update(current, np.where(known, memory.errors, np.nan), neutral)
@@ -353,29 +386,32 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         current[known] = limit_factors(wanted, current[known], share[known], bounds, self.max_step)
         adapted.set(memory.start * current)
 
-    def _errors(self, logs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, str | None]:
-        """The error `(C,)` of each class, on how many items it rests, and why it says nothing if it does not.
+    def _ask(
+        self, errors: dict[Label, float], weights: dict[Label, float], known: np.ndarray, epoch: int
+    ) -> np.ndarray:
+        """The weights that a callable wants of the classes whose error is known, which are all it is told of."""
+        assert callable(self.strategy)
+        kept = {label for label, one in zip(errors, known, strict=True) if not one}
+        errors, weights = ({k: v for k, v in one.items() if k not in kept} for one in (errors, weights))
+        asked = self.strategy(errors, weights, epoch)
+        if isinstance(asked, Mapping):
+            asked = {label: weight for label, weight in asked.items() if label not in kept}
+        return align_weights(asked, list(errors), "strategy(errors, weights, epoch)")
 
-        The error is NaN where it could not be measured.
-        """
+    def _errors(self, logs: dict[str, Any]) -> Errors:
         assert self._adapted is not None
-        if self.monitor is not None:
-            names = [f"{self.monitor}/{label}" for label in self._adapted.classes]
-            expected = self._tested or not self.monitor.startswith("val_")  # not so with `validation_freq`
-            if expected and not any(name in logs for name in names):
-                raise ValueError(
-                    f"monitor={self.monitor!r} needs the entries {short(names)} in `logs`. Received: {sorted(logs)}"
-                )
-            return np.array([float(logs.get(name, np.nan)) for name in names]), None, None
+        target, classes = self._adapted.target, self._adapted.classes
         if self._validation is not None:
             assert self.model is not None
-            if isinstance(self._adapted.target, BalancedPairSequence):
-                found = measure(self.model, self._validation, self._higher)
-            else:
-                found = measure_embedded(self.model, self._validation, distance_of(self.model))
-            return class_errors(found, self._adapted.classes)
-        assert self._train_record is not None
-        return *self._train_record, None
+            if isinstance(target, BalancedPairSequence):
+                cure = f": does a high output mean similar? It was taken so: {self._higher}, see `higher_is_similar`"
+                return validated_errors(measure(self.model, self._validation, self._higher), classes, cure)
+            return validated_errors(measure_embedded(self.model, self._validation, distance_of(self.model)), classes)
+        if self._train_record is not None and self.monitor in (None, "class_loss", "val_class_loss"):
+            record = self._test_record if self.monitor == "val_class_loss" else self._train_record
+            return recorded_errors(record, classes)
+        assert self.monitor is not None
+        return logged_errors(logs, self.monitor, classes, self._tested)
 
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
         live = getattr(getattr(self._adapted, "target", None), "live_weights", None)
@@ -383,7 +419,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
 
 def _check_bounds(bounds: Any) -> tuple[float, float]:
-    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2 or not 0 < bounds[0] <= 1 <= bounds[1]:
+    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2 and all(isinstance(one, Real) for one in bounds)
+    if not pair or not 0 < bounds[0] <= 1 <= bounds[1]:
         raise ValueError(
             "`bounds` must be (smallest, largest) factor with 0 < smallest <= 1 <= largest. "
             f"Received: bounds={bounds!r}"

@@ -7,16 +7,22 @@ import numpy as np
 from keras_balanced_siamese._backend import PyDataset
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
+WANTED = "The encoder must give one embedding per sample, shape (batch, dim). "
+
+
+def check_encoder(encoder: Any) -> None:
+    """Raise if a functional model does not give embeddings."""
+    shapes = [tuple(one.shape) for one in getattr(encoder, "outputs", None) or []]
+    if shapes and [len(shape) for shape in shapes] != [2]:
+        raise ValueError(f"{WANTED}Received: outputs of shape {', '.join(map(str, shapes))}")
+
 
 def embed(encoder: Any, pairs: BalancedPairSequence, samples: np.ndarray, batch_size: int) -> np.ndarray:
     """The embeddings of the `samples` of a sequence, float32, by the encoder as it is now."""
     points = encoder.predict(_Samples(pairs, samples, batch_size), verbose=0)
     shape = getattr(points, "shape", None)
     if shape is None or len(shape) != 2:
-        raise ValueError(
-            "The encoder must give one embedding per sample, shape (batch, dim). "
-            f"Received: {type(points).__name__} of shape {shape}"
-        )
+        raise ValueError(f"{WANTED}Received: {type(points).__name__} of shape {shape}")
     return np.asarray(points).astype(np.float32)
 
 

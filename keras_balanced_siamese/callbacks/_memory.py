@@ -75,5 +75,5 @@ class Memory:
 
 def check_state(state: Any) -> None:
     """Raise if something is no state."""
-    if not isinstance(state, Mapping) or not set(state) >= {*SMOOTHED, "classes", "weights", "ceilings"}:
+    if not isinstance(state, Mapping) or not set(state) >= {*SMOOTHED, "adapt", "classes", "weights", "ceilings"}:
         raise TypeError(f"`state` must be what `get_state` returned. Received: state={short(state)}")

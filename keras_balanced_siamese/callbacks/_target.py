@@ -51,12 +51,19 @@ def check_validation(target: Any, pairs: BalancedPairSequence) -> None:
             "and different pairs: it is adapted to their training losses, or with monitor='val_class_loss' to those on "
             "the validation data of `fit`. For the classes of the data pass the `BalancedPairSequence` as `target`."
         )
-    classes = list(target.class_weight or {})
-    unknown = sorted(set(pairs.classes) - set(classes), key=str)
+    classes, found = list(target.class_weight or {}), set(pairs.classes)
+    unknown = sorted(found - set(classes), key=str)
     if unknown:
         raise ValueError(
             f"`validation_data` holds classes that the target does not have: {short(unknown)}. Received: a target with "
             f"the classes {short(classes)}"
+        )
+    missing = [label for label in classes if label not in found]
+    if missing:
+        warnings.warn(
+            f"`validation_data` has no samples of the classes {short(missing)}: no error is known of them, and they "
+            "keep their weights.",
+            stacklevel=4,
         )
 
 

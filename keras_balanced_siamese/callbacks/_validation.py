@@ -76,7 +76,7 @@ def _validation_pairs(data: Any) -> BalancedPairSequence:
             + ("y=None" if y is None else "x of two arrays and y of 0 and 1, as of pairs")
         )
     n_classes = len(np.unique(np.asarray(y)))
-    n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096))
+    n_pairs = max(len(np.asarray(y)), min(200 * n_classes, 4096), 1)
     batch_size = min(n_pairs, 256)
     steps = -(-n_pairs // batch_size)
     return BalancedPairSequence(x, y, batch_size, steps_per_epoch=steps, max_repeats=None, redraw=False, seed=0)
