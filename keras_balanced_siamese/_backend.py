@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,11 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
             model._tracker.lock()
 
     class _State(keras.losses.Loss):
-        """Something that files of weights keep, and that is no variable."""
+        """Something that files of weights keep, and that is no variable; `fit` is the training that it belongs to."""
 
-        def __init__(self, dump: Callable[[], str], load: Callable[[str], Any]):
+        def __init__(self, dump: Callable[[], str], load: Callable[[str], Any], fit: Any):
             super().__init__()
-            self.dump, self.load = dump, load
+            self.dump, self.load, self.fit = dump, load, fit
 
         def save_own_variables(self, store: Any) -> None:
             store["state"] = np.frombuffer(self.dump().encode(), np.uint8)
@@ -54,10 +55,6 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
             names = store.keys()  # Keras hands out stores that are no mappings
             if "state" in names:
                 self.load(np.asarray(store["state"]).tobytes().decode())
-
-    def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:
-        """Let `BackupAndRestore` and files of the weights of `model` carry a text."""
-        setattr(model, name, _State(dump, load))
 
     def is_baked_in(variable: Any, x: Tensor) -> bool:
         """Whether the variable is a constant in the compiled step to which `x` belongs."""
@@ -195,21 +192,17 @@ else:
         model._auto_track_sub_layers = True
 
     class _State(tf.train.experimental.PythonState):
-        """Something that checkpoints keep, and that is no variable."""
+        """Something that checkpoints keep, and that is no variable; `fit` is the training that it belongs to."""
 
-        def __init__(self, dump: Callable[[], str], load: Callable[[str], Any]):
+        def __init__(self, dump: Callable[[], str], load: Callable[[str], Any], fit: Any):
             super().__init__()
-            self.dump, self.load = dump, load
+            self.dump, self.load, self.fit = dump, load, fit
 
         def serialize(self) -> str:
             return self.dump()
 
         def deserialize(self, string_value: str) -> None:
             self.load(string_value)
-
-    def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:
-        """Let `BackupAndRestore` carry a text."""
-        setattr(model, name, _State(dump, load))
 
     def is_baked_in(_variable: Any, _x: Tensor) -> bool:
         """Whether the variable is a constant in the compiled step to which `x` belongs: never here."""
@@ -226,6 +219,20 @@ else:
     def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
         """How many items of each ascending row `(n, k)` are not above each value of that row `(n, m)`; int32."""
         return tf.searchsorted(rows, values, side="right")
+
+
+def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:
+    """Let `BackupAndRestore` carry a text, and with Keras 3 files of the weights of `model` too.
+
+    Where another state of the same training has that name, it gets a number. The trainings are told apart by the
+    `History`, which is another one for each `fit`.
+    """
+    fit = getattr(model, "history", None)
+    for place in (name if k == 0 else f"{name}_{k}" for k in count()):
+        held = getattr(model, place, None)
+        if held is None or held.load == load or held.fit is not fit:
+            setattr(model, place, _State(dump, load, fit))
+            return
 
 
 def tf_dataset(batches: Any, example: Any, length: int) -> Any:

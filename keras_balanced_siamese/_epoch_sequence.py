@@ -34,6 +34,7 @@ class EpochSequence(PyDataset):
     batch_size: int
     _weights: np.ndarray
     _sampler: Any
+    _samples_per_item = 1
 
     def __init__(
         self,
@@ -199,6 +200,10 @@ class EpochSequence(PyDataset):
 
     def _index(self, plan: Any, number: int) -> np.ndarray:
         raise NotImplementedError
+
+    def _drawn_of_classes(self, epoch: int) -> np.ndarray:
+        """How many samples of each class an epoch draws, `(C,)`, copies included, on average."""
+        return self._sampler.class_distribution(epoch) * self._total * self._samples_per_item
 
     def _current(self) -> tuple[int, Any]:
         """The epoch and its plan, drawn once and read by all threads."""

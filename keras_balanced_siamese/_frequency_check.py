@@ -9,6 +9,7 @@ from keras_balanced_siamese._typing import ClassSampling, Label, WeightScheme
 from keras_balanced_siamese.class_weights import scheme_weights
 
 FREQUENCY_SCHEMES = ("balanced", "sqrt", "effective")
+ENOUGH = 20  # items of a class that say how often it is drawn
 
 
 def starting_weights(
@@ -26,14 +27,15 @@ def starting_weights(
     drawn = np.flatnonzero(shares > 0)
     rare, common = drawn[counts[drawn].argmin()], drawn[counts[drawn].argmax()]
     corrected = shares[rare] / shares[common] > 1.5 * counts[rare] / counts[common]
+    once_more = weights[rare] > 1.01 * weights[common]  # the effective numbers of large classes are all alike
     schemes = [scheme_weights(classes, counts, scheme) for scheme in FREQUENCY_SCHEMES]
-    if corrected and any(_proportional(weights, one) for one in schemes):
+    if corrected and once_more and any(_proportional(weights, one) for one in schemes):
+        cure = "" if class_sampling == "natural" else ", or class_sampling='natural'"
         warnings.warn(
             f"Class frequency is corrected twice: class_sampling={class_sampling!r} draws "
             f"{classes[rare]!r} ({counts[rare]} samples) {shares[rare] / shares[common]:.3g} times as often "
             f"as {classes[common]!r} ({counts[common]} samples), and class_weight counts it "
-            f"{weights[rare] / weights[common]:.3g} times as much again. Pass class_weight=None, or "
-            "class_sampling='natural'",
+            f"{weights[rare] / weights[common]:.3g} times as much again. Pass class_weight=None{cure}",
             stacklevel=3,
         )
     return weights
@@ -41,7 +43,7 @@ def starting_weights(
 
 def check_drawn(classes: list[Label], drawn: np.ndarray, weights: np.ndarray) -> None:
     """Warn if weights `(C,)` make the classes count less alike than they do by how many items of each are drawn."""
-    seen = np.flatnonzero((drawn > 0) & (weights > 0))
+    seen = np.flatnonzero((drawn >= ENOUGH) & (weights > 0))
     if len(seen) < 2:
         return
     counted = (drawn * weights)[seen]
@@ -51,7 +53,8 @@ def check_drawn(classes: list[Label], drawn: np.ndarray, weights: np.ndarray) ->
             f"The class weights make the classes count less alike: {classes[most]!r} is drawn "
             f"{drawn[most] / drawn[least]:.3g} times as often as {classes[least]!r}, and counts "
             f"{counted.max() / counted.min():.3g} times as much. If the weights are to make up for class frequency, "
-            "the batches do so already, and it is corrected twice: give all classes the weight 1",
+            "the batches do so already, and it is corrected twice: give all classes the weight 1. Weights that are to "
+            "favour hard classes may stay",
             stacklevel=4,
         )
 

@@ -71,13 +71,14 @@ def group_dro(seen: Evidence, tau: float) -> np.ndarray:
 
 def deferred(seen: Evidence, _tau: float) -> np.ndarray:
     """Weights by the effective number of samples, (1 - b) / (1 - b ** n), b = 0.9999 (Cao et al., NeurIPS 2019)."""
-    return SCHEMES["effective"](seen.counts.astype(np.float64), 0.9999) / seen.start
+    wanted = SCHEMES["effective"](seen.counts.astype(np.float64), 0.9999)
+    return np.divide(wanted, seen.start, out=seen.factors.copy(), where=seen.start > 0)
 
 
 def inverse_metric(seen: Evidence, tau: float) -> np.ndarray:
     """`(metric + floor) ** -tau` of a metric of each class that is 1 - error, with a floor of 5 % of its mean."""
     metric = np.clip(1.0 - seen.errors, 0.0, None)
-    return 1.0 / _power(metric + FLOOR * metric.mean() + np.finfo(float).tiny, tau)
+    return _power(1.0 / (metric + FLOOR * metric.mean() + np.finfo(float).tiny), tau)
 
 
 STRATEGIES: dict[str, Callable[[Evidence, Any], np.ndarray]] = {

@@ -88,6 +88,8 @@ class BalancedPairSequence(EpochSequence):
         25
     """
 
+    _samples_per_item = 2
+
     def __init__(
         self,
         x: Any,

@@ -58,7 +58,7 @@ def test_csv_logger_and_tensorboard_record_the_weights(tmp_path):
     history = fit(compiled(), pairs, [*adaptive(pairs), logger], validation_data=sequence(redraw=False))
     with open(tmp_path / "log.csv") as file:
         rows = list(csv.DictReader(file))
-    for key in ("class_weight/1", "class_weight/rare", "class_error/rare", "val_class_loss/0", "val_loss"):
+    for key in ("class_weight/1", "class_weight_1/rare", "class_error_1/rare", "val_class_loss/0", "val_loss"):
         np.testing.assert_allclose([float(row[key]) for row in rows], history[key], rtol=1e-6)
 
 
@@ -122,7 +122,7 @@ def test_weights_files_carry_the_class_weights_and_tolerate_files_without(tmp_pa
 
 
 def test_early_stopping_on_a_class(tmp_path):
-    stop = keras.callbacks.EarlyStopping(monitor="class_error/rare", mode="min", patience=1, min_delta=10.0)
+    stop = keras.callbacks.EarlyStopping(monitor="class_error_1/rare", mode="min", patience=1, min_delta=10.0)
     pairs = sequence()
     history = fit(compiled(), pairs, [*adaptive(pairs), stop], epochs=9)
     assert len(history["loss"]) == 2
@@ -183,4 +183,4 @@ def test_two_replicas_adapt_the_weights_to_the_same_values():
     for key in alone:
         np.testing.assert_allclose(found[key], alone[key], rtol=1e-4, err_msg=key)
     assert alone["class_weight/1"][-1] != 1.0
-    assert alone["class_weight/rare"][-1] > 1.5
+    assert alone["class_weight_1/rare"][-1] > 1.5

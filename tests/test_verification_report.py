@@ -25,7 +25,8 @@ def test_logs_are_the_report_of_the_trained_model(how):
     left, right, similar = (np.concatenate(part) for part in zip(*map(pairs.indices, range(3)), strict=True))
     distances = model.predict((x[left], x[right]), verbose=0)
     expected = kbs.evaluate_pairs(distances, similar, classes=y[np.stack([left, right], 1)], class_counts=COUNTS)
-    assert report.report_.micro == pytest.approx(expected.micro, rel=1e-4, nan_ok=True)
+    a_pair = 1.01 / 384  # rounding may put two pairs at almost the same distance in the other order
+    assert report.report_.micro == pytest.approx(expected.micro, rel=1e-4, abs=a_pair, nan_ok=True)
     assert history["val_eer"][-1] == pytest.approx(expected.eer, rel=1e-4)
     assert history["val_macro_error"][-1] == pytest.approx(expected.macro["error"], rel=1e-4)
     for group in ("head", "medium", "tail"):

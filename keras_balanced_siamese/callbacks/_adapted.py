@@ -19,6 +19,7 @@ class Weights:
     noun = "weights"
     entry = "class_weight"  # in logs
     place = "data"  # where the state is in a file
+    told = False  # whether starting values were given class by class though they may be equal
 
     def __init__(self, target: Any):
         self.target = target
@@ -33,8 +34,11 @@ class Weights:
         """Change them to `(C,)` others."""
         self.target.class_weight = self.by_class(values)
 
+    def begin(self, epoch: int) -> None:
+        """Take notice of the epoch that begins."""
+
     def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        """How many items of each class an epoch draws, `(C,)`, by the record of the training if there is one."""
+        """How many items of each class the epoch has drawn, `(C,)`, by the record of the training if there is one."""
         return np.ones(len(self.classes))
 
     def neutral(self, drawn: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -78,11 +82,16 @@ class SequenceWeights(Weights):
     def set(self, values: np.ndarray) -> None:
         self.target._weights = values
 
+    def begin(self, epoch: int) -> None:
+        if self.target.redraw:
+            self.target.set_epoch(epoch)
+        self._epoch = self.target.epoch
+
     def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        return self.target._sampler.class_distribution(self.target.epoch) * len(self.target.labels)
+        return self.target._drawn_of_classes(self._epoch)  # its own epoch may be the next one by now
 
 
-class Shares(Weights):
+class Shares(SequenceWeights):
     """The class shares of a sequence."""
 
     noun = "shares"
@@ -91,7 +100,7 @@ class Shares(Weights):
 
     def __init__(self, target: Any):
         super().__init__(target)
-        self._told = isinstance(target.class_sampling, Mapping)  # class by class, what each is to have
+        self.told = isinstance(target.class_sampling, Mapping)
 
     @property
     def values(self) -> np.ndarray:
@@ -100,8 +109,11 @@ class Shares(Weights):
     def set(self, values: np.ndarray) -> None:
         self.target.class_sampling = self.by_class(values)
 
+    def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+        return np.ones(len(self.classes))  # shares of whatever there is
+
     def neutral(self, drawn: np.ndarray, start: np.ndarray) -> np.ndarray:
-        return np.ones_like(start) if self._told else balancing_factors(start)
+        return np.ones_like(start) if self.told else balancing_factors(start)
 
 
 def adapted_of(target: Any, adapt: str) -> Weights:

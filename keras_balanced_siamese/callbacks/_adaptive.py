@@ -39,6 +39,8 @@ from keras_balanced_siamese.callbacks._validation import (
 from keras_balanced_siamese.losses._live import WeightedLoss
 from keras_balanced_siamese.pairs import BalancedPairSequence
 
+WARM_UP = "warm-up"
+
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
     """Gives more weight to the classes that are rare or that the model finds hard, anew after every epoch.
@@ -54,9 +56,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     where `drawn_c` is how many items of the class an epoch draws, as the callback counts them itself: a class that is
     drawn a tenth as often gets ten times the weight. Starting weights that differ are taken as your own answer to that:
-    then the factors follow the errors alone. They are scaled so that the weights of what is drawn keep their mean,
-    inside `bounds`, and no more than `max_step` away from the factor before. The new weights hold from the first step
-    of the next epoch, on every backend, without compiling again.
+    then the factors follow the errors alone. They are scaled so that the weights of what is drawn have the mean of the
+    starting weights, inside `bounds`, and no more than `max_step` away from the factor before. The new weights hold
+    from the first step of the next epoch, on every backend, without compiling again.
 
     An update is left out, and `history_` says why, while `warmup_epochs` last, when fewer than half of the classes have
     an error, when errors are of no use to the strategy, and when the area under the ROC curve of the validation pairs
@@ -111,8 +113,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         tau: Exponent of the strategy: 0 makes no difference between easy and hard, 2 tells them apart sharply. `None`
             means 0.25 for `"difficulty"` and 1 for the others.
         momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
-        bounds: Smallest and largest factor, or `None`.
-        max_step: Largest change of a factor in one epoch, as a ratio of at least 1, or `None`.
+        bounds: Smallest and largest factor, below and above 1, or `None`.
+        max_step: Largest change of a factor in one epoch, as a ratio of more than 1, or `None`.
         warmup_epochs: Epochs below this number only measure.
         higher_is_similar: Whether the model's output grows with similarity. `None` asks the loss it is compiled with.
         verbose: 1 gives a line per epoch to `sink`.
@@ -126,8 +128,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 where the
     update was left out. So `History` records them, and so do `CSVLogger` and `TensorBoard` when they stand after this
     callback in the list. With more than 50 classes it is the smallest and the largest of each, `"class_weight/min"` and
-    `"class_weight/max"`. Where another callback has already written such entries for another target, the names go on as
-    in `"class_weight_1/<class>"`.
+    `"class_weight/max"`. Where another callback has already written such entries, for whatever classes, the names go on
+    as in `"class_weight_1/<class>"`.
 
     Under `BackupAndRestore`, placed after this callback, a training that was broken off goes on as if it had not been,
     if what `fit` draws from is the target; a sequence beside another target needs `set_epoch` then.
@@ -203,6 +205,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             raise ValueError(f"`momentum` must be less than 1, or nothing is ever learned. Received: {momentum!r}")
         self.bounds = None if bounds is None else _check_bounds(bounds)
         self.max_step = None if max_step is None else at_least("max_step", max_step, 1.0)
+        if self.max_step == 1:
+            raise ValueError(f"`max_step` must be more than 1, or no weight ever changes. Received: {max_step!r}")
         self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0)
         self.higher_is_similar = higher_is_similar
         self.verbose = verbose
@@ -211,6 +215,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.sink = sink
         self.history_: list[dict[str, Any]] = []
         self._begun = 0  # how much of it was there when the training began
+        self._training = False  # whether a `fit` goes on
         self._validation = open_source_of_errors(target, validation_data, monitor)
         if adapt == "sampling":
             check_sampling(target)
@@ -226,7 +231,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        target = self.target or weighted_loss_of(model)
+        target = weighted_loss_of(model) if self.target is None else self.target
         live = getattr(target, "live_weights", None)
         if isinstance(target, WeightedLoss) and live is None:
             raise ValueError(
@@ -254,12 +259,13 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self.set_state(self._waiting)
             self._waiting = None
         self._kept = self._adapted.values
+        self._training = True
         attach_state(model, f"_adaptive_class_weight_{place}", self._saved, self._restore)
 
     def get_state(self) -> dict[str, Any]:
         """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
 
-        `BackupAndRestore` and files of the model's weights carry it by themselves; put those callbacks after this one.
+        `BackupAndRestore` carries it by itself; put it after this callback.
         """
         if self._adapted is None or self._memory is None:
             raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
@@ -281,17 +287,21 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self._waiting = state
             return
         self._kept = self._memory.restore(state)
+        self._adapted.told = state["told"]
         self._adapted.set(self._kept)
 
     def _state(self, values: np.ndarray) -> dict[str, Any]:
+        assert self._adapted is not None
         assert self._memory is not None
-        return {"adapt": self.adapt, **self._memory.state(values)}
+        return {"adapt": self.adapt, "told": self._adapted.told, **self._memory.state(values)}
 
     def _saved(self) -> str:
         return json.dumps(self._state(self._kept))
 
     def _restore(self, text: str) -> None:
-        """Take a state from a file, which may be of another training."""
+        """Take a state from a file, which may be of another training; outside `fit` the target is left alone."""
+        if not self._training:
+            return
         try:
             self.set_state(json.loads(text))
         except ValueError as error:
@@ -302,16 +312,22 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._begun = len(self.history_)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        reasons = [row["skipped"] for row in self.history_[self._begun :] if row["epoch"] >= self.warmup_epochs]
+        self._training = False
+        reasons = [row["skipped"] for row in self.history_[self._begun :]]
         if reasons and all(reasons):
-            warnings.warn(f"AdaptiveClassWeight has changed nothing in this training: {reasons[-1]}", stacklevel=2)
+            reason = reasons[-1]
+            if reason == WARM_UP:
+                reason = (
+                    f"all its epochs are below warmup_epochs={self.warmup_epochs}. `fit` counts them from "
+                    "`initial_epoch`: pass that, if this training goes on with an earlier one"
+                )
+            warnings.warn(f"AdaptiveClassWeight has changed nothing in this training: {reason}", stacklevel=2)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._in_epoch, self._tested = True, False
         self._train_record = self._test_record = None
         assert self._adapted is not None
-        if getattr(self._adapted.target, "redraw", False):
-            self._adapted.target.set_epoch(epoch)
+        self._adapted.begin(epoch)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._in_epoch:  # the record of the training is about to be reset
@@ -357,7 +373,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         """Why there is no update, if so; `known` are the errors of the classes that have one."""
         assert self._adapted is not None
         if epoch < self.warmup_epochs:
-            return "warm-up"
+            return WARM_UP
         if problem is not None:
             return problem
         n_classes = len(self._adapted.classes)
@@ -383,7 +399,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             highest = memory.ceilings.update(current, np.where(known, memory.errors, np.nan), neutral)
             bounds = (self.bounds[0], highest[known])
         share = memory.counts * memory.start
-        current[known] = limit_factors(wanted, current[known], share[known], bounds, self.max_step)
+        goal = float(share.sum() - (share * current)[~known].sum())
+        current[known] = limit_factors(wanted, current[known], share[known], goal, bounds, self.max_step)
         adapted.set(memory.start * current)
 
     def _ask(
@@ -420,9 +437,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
 def _check_bounds(bounds: Any) -> tuple[float, float]:
     pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2 and all(isinstance(one, Real) for one in bounds)
-    if not pair or not 0 < bounds[0] <= 1 <= bounds[1]:
+    if not pair or not 0 < bounds[0] < 1 < bounds[1]:
         raise ValueError(
-            "`bounds` must be (smallest, largest) factor with 0 < smallest <= 1 <= largest. "
-            f"Received: bounds={bounds!r}"
+            f"`bounds` must be (smallest, largest) factor with 0 < smallest < 1 < largest. Received: bounds={bounds!r}"
         )
     return float(bounds[0]), float(bounds[1])

@@ -1,5 +1,6 @@
 """Numbers, of classes or of all, -> entries of the logs of an epoch."""
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,22 @@ LOGGED_CLASSES = 50
 def write_entries(logs: dict[str, Any], prefix: str, classes: list[Label], values: np.ndarray) -> None:
     """Add an entry `prefix/class` for each class, or the smallest and the largest of many.
 
-    Where another callback has already written such entries, the prefix gets a number.
+    Where another callback has already written entries with this prefix, it gets a number.
     """
     if len(classes) > LOGGED_CLASSES:
         known = values[np.isfinite(values)]
         classes = ["min", "max"]
         values = np.array([known.min(), known.max()] if len(known) else [np.nan, np.nan])
-    _write(logs, prefix, {f"/{label}": value for label, value in zip(classes, values.tolist(), strict=True)})
+    prefix = _free(logs, prefix)
+    logs.update({f"{prefix}/{label}": value for label, value in zip(classes, values.tolist(), strict=True)})
 
 
 def write_entry(logs: dict[str, Any], name: str, value: float) -> None:
     """Add one entry, with a number to its name where another callback has already written one."""
-    _write(logs, name, {"": value})
+    logs[_free(logs, name)] = value
 
 
-def _write(logs: dict[str, Any], prefix: str, values: dict[str, float]) -> None:
-    used, k = prefix, 0
-    while any(f"{used}{end}" in logs for end in values):
-        used, k = f"{prefix}_{k + 1}", k + 1
-    logs.update({f"{used}{end}": value for end, value in values.items()})
+def _free(logs: dict[str, Any], name: str) -> str:
+    """The name, with a number if there are entries of it."""
+    used = {entry.split("/", 1)[0] for entry in logs}
+    return name if name not in used else next(one for k in count(1) if (one := f"{name}_{k}") not in used)

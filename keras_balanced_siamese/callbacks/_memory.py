@@ -66,7 +66,7 @@ class Memory:
         for name in SMOOTHED:
             setattr(self, name, np.array(state[name]))
         if self.ceilings is not None and state["ceilings"]:
-            vars(self.ceilings).update({name: np.array(one) for name, one in state["ceilings"].items()})
+            self.ceilings.restore(state["ceilings"])
         return np.array(state["weights"])
 
     def _blend(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -75,5 +75,12 @@ class Memory:
 
 def check_state(state: Any) -> None:
     """Raise if something is no state."""
-    if not isinstance(state, Mapping) or not set(state) >= {*SMOOTHED, "adapt", "classes", "weights", "ceilings"}:
+    if not isinstance(state, Mapping) or not set(state) >= {
+        *SMOOTHED,
+        "adapt",
+        "told",
+        "classes",
+        "weights",
+        "ceilings",
+    }:
         raise TypeError(f"`state` must be what `get_state` returned. Received: state={short(state)}")
