@@ -1,6 +1,7 @@
 """Labels, class shares and resampling -> what each epoch may draw from."""
 
 import copy
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class ClassSampler:
             raise ValueError(f"`y` must hold at least two classes. Received: only the class {labels.classes[0]!r}")
         self.labels = labels
         self.x = x
-        self.class_sampling = class_sampling
+        self._sampling = self._resolved(class_sampling)
         self.resampling = resampling
         self.epochs = None if epochs is None else whole("epochs", epochs, 2)
         self.seed = seed
@@ -51,11 +52,21 @@ class ClassSampler:
         self.total = int(self._pool(0)[0].drawn.sum())  # samples that the first epoch counts as
         self.last_epoch = (self.epochs or 1) - 1  # after which the shares stay as they are
 
+    @property
+    def class_sampling(self) -> ClassSampling:
+        """What the shares follow; those that were given class by class are scaled to the sum 1."""
+        if isinstance(self._sampling, np.ndarray):
+            return dict(zip(self.labels.classes, self._sampling.tolist(), strict=True))
+        return self._sampling
+
     def offer(self, epoch: int) -> Offer:
         """What the epoch draws from."""
         pool, codes, made = self._pool(epoch)
         progress = 0.0 if self.epochs is None else min(epoch / (self.epochs - 1), 1.0)
-        return Offer(pool, codes, made, class_shares(self.labels.classes, pool.drawn, self.class_sampling, progress))
+        shares = self._sampling
+        if not isinstance(shares, np.ndarray):
+            shares = class_shares(self.labels.classes, pool.drawn, shares, progress)
+        return Offer(pool, codes, made, shares)
 
     def changed(self, class_sampling: ClassSampling) -> "ClassSampler":
         """A sampler with other shares.
@@ -69,9 +80,19 @@ class ClassSampler:
                 f"changed, and change it to a fixed one. Received: {class_sampling!r} in place of "
                 f"{self.class_sampling!r}"
             )
+        return self.with_sampling(self._resolved(class_sampling))
+
+    def with_sampling(self, sampling: str | float | np.ndarray) -> "ClassSampler":
+        """A sampler by another rule, or with shares `(C,)` that have the sum 1."""
         changed = copy.copy(self)
-        changed.class_sampling = class_sampling
+        changed._sampling = sampling
         return changed
+
+    def _resolved(self, class_sampling: ClassSampling) -> str | float | np.ndarray:
+        """A rule as it is; the shares `(C,)` of a mapping, aligned with the classes once and not for each epoch."""
+        if isinstance(class_sampling, (str, Real)):
+            return class_sampling
+        return class_shares(self.labels.classes, self.labels.counts, class_sampling)
 
     def _pool(self, epoch: int) -> tuple[Pool, np.ndarray, np.ndarray | None]:
         if self.resampling is None:

@@ -12,6 +12,7 @@ import numpy as np
 from keras_balanced_siamese._ahead import Ahead
 from keras_balanced_siamese._backend import PyDataset, tf_dataset
 from keras_balanced_siamese._checks import flag, whole
+from keras_balanced_siamese._class_sampler import ClassSampler
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
 from keras_balanced_siamese._sources import Loader, check_lengths, open_source
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
@@ -94,13 +95,19 @@ class EpochSequence(PyDataset):
 
     @property
     def class_sampling(self) -> ClassSampling:
-        """What the share of each class follows; assign another one and the epoch is drawn anew by that."""
+        """What the share of each class follows; assign another one and the epoch is drawn anew by that.
+
+        Shares that were given class by class come back with the sum 1.
+        """
         return self._sampler.source.class_sampling
 
     @class_sampling.setter
     def class_sampling(self, class_sampling: ClassSampling) -> None:
+        self._draw_from(self._sampler.source.changed(class_sampling))
+
+    def _draw_from(self, source: ClassSampler) -> None:
         sampler = copy.copy(self._sampler)  # copies of this sequence keep the one they have
-        sampler.source = sampler.source.changed(class_sampling)
+        sampler.source = source
         sampler.drawing(self._epoch)  # raises if nothing can be drawn by these shares
         self._sampler, self._drawn = sampler, None
 
@@ -110,7 +117,15 @@ class EpochSequence(PyDataset):
 
         What is drawn, `class_distribution`, differs where a class is too small for its share.
         """
-        return dict(zip(self.classes, self._sampler.source.offer(self._epoch).shares.tolist(), strict=True))
+        return dict(zip(self.classes, self._shares.tolist(), strict=True))
+
+    @property
+    def _shares(self) -> np.ndarray:
+        return self._sampler.source.offer(self._epoch).shares
+
+    @_shares.setter
+    def _shares(self, shares: np.ndarray) -> None:
+        self._draw_from(self._sampler.source.with_sampling(shares))
 
     @property
     def epoch(self) -> int:

@@ -152,7 +152,7 @@ def align_weights(weights: Any, classes: list[Label], name: str = "class_weight"
         )
     try:
         given = [weights[label] for label in classes]
-        plain = all(type(weight) is float for weight in given)
+        plain = set(map(type, given)) <= {float}
         values = np.array(given if plain else [_number(weight) for weight in given])
     except (TypeError, ValueError) as error:
         raise TypeError(

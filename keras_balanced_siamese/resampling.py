@@ -46,9 +46,7 @@ def class_shares(
             )
         power = POWERS[sampling]
     elif isinstance(sampling, Mapping):
-        shares = align_weights(sampling, classes, "class_sampling")
-        total = shares.sum()
-        return shares if abs(total - 1.0) < 1e-12 else shares / total  # what comes back is the same to the last bit
+        return scale_shares(align_weights(sampling, classes, "class_sampling"))
     elif isinstance(sampling, Real) and not isinstance(sampling, bool):
         power = float(sampling)
         if not np.isfinite(power):
@@ -61,6 +59,12 @@ def class_shares(
     log_shares = power * np.log(counts)
     shares = np.exp(log_shares - log_shares.max())
     return shares / shares.sum()
+
+
+def scale_shares(shares: np.ndarray) -> np.ndarray:
+    """Shares with the sum 1; those that have it stay the same to the last bit, however often they come back."""
+    total = shares.sum()
+    return shares if abs(total - 1.0) < 1e-12 else shares / total
 
 
 def natural_fraction(shares: np.ndarray, counts: np.ndarray) -> float:

@@ -552,6 +552,18 @@ def test_assigned_shares_draw_what_a_sequence_made_with_them_draws(epoch):
         assert changed.class_distribution == made.class_distribution
 
 
+def test_a_mapping_that_is_changed_later_changes_no_shares():
+    y = np.repeat([0, 1, 2], [30, 12, 6])
+    for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):
+        asked = {0: 0.2, 1: 0.5, 2: 0.3}
+        made = kind(y, y, *shape, class_sampling=asked, seed=0)
+        changed = kind(y, y, *shape, seed=0)
+        changed.class_sampling = asked
+        asked[2] = 3.0
+        for one in (made, changed):
+            assert one.class_sampling == one.class_shares == {0: 0.2, 1: 0.5, 2: 0.3}
+
+
 def test_a_copy_of_a_sequence_keeps_its_shares():
     y = np.repeat([0, 1, 2], [30, 12, 6])
     for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):
@@ -571,6 +583,8 @@ def test_shares_that_cannot_be_assigned_leave_those_that_are():
             with pytest.raises(ValueError, match="class"):
                 one.class_sampling = bad
             assert one.class_sampling == "natural"
+        with pytest.raises(TypeError, match="a number or a mapping"):
+            one.class_sampling = np.full(3, 1 / 3)
         moving = kind(y, y, *shape, class_sampling="progressive", epochs=3, seed=0)
         with pytest.raises(ValueError, match="move by themselves"):
             moving.class_sampling = "balanced"

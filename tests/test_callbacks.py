@@ -544,6 +544,19 @@ def test_logs_history_and_verbose():
     assert logs["class_weight_updated"] == 1.0
 
 
+def test_the_history_of_a_callback_that_goes_from_one_loss_to_another_has_the_classes_of_each():
+    callback, named = AdaptiveClassWeight(monitor="error"), []
+    for classes in ([0, 1], [0, 1, 2]):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.compile("sgd", kbs.WeightedBatchContrastiveLoss(class_weight=dict.fromkeys(classes, 1.0)))
+        callback.set_model(model)
+        callback.on_epoch_begin(0)
+        callback.on_epoch_end(0, {f"error/{label}": 0.5 for label in classes})
+        named.append(classes)
+    assert [list(row["errors"]) for row in callback.history_] == named
+    assert [list(row["weights"]) for row in callback.history_] == named
+
+
 def test_a_printed_line_begins_below_the_progress_bar(capsys):
     callback = AdaptiveClassWeight(sequence(), monitor="error", verbose=1)
     for verbose, start in ((0, "Epoch 1"), (1, "\nEpoch 1")):
@@ -837,6 +850,7 @@ def test_a_hundred_thousand_classes():
     weights = np.array(list(pairs.class_weight.values()))
     np.testing.assert_allclose(weights[hard == 1] / weights[hard == 0], 0.31 / 0.11, rtol=1e-6)
     assert len(logs) == 5
+    assert callback.history_[2]["errors"] == dict(zip(range(n), (0.1 + 0.2 * hard).tolist(), strict=True))
 
 
 # --- bad input -----------------------------------------------------------------------------------------------------

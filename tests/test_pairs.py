@@ -363,6 +363,7 @@ X, Y = np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 1])
         (X, Y, {"class_sampling": "flat"}, ValueError, "balanced.*sqrt.*natural.*progressive"),
         (X, Y, {"class_sampling": math.inf}, ValueError, "finite"),
         (X, Y, {"class_sampling": None}, TypeError, "class_sampling"),
+        (X, Y, {"class_sampling": np.array([0.5, 0.5])}, TypeError, "a number or a mapping"),
         (X, Y, {"class_sampling": {0: 1.0}}, ValueError, "Missing"),
         (X, Y, {"class_sampling": {0: 1.0, 1: 0.0}}, ValueError, "two classes with a share above 0"),
         (X, Y, {"class_weight": "rare"}, ValueError, "balanced.*Received: class_weight='rare'"),

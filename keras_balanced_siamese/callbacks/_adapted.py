@@ -11,6 +11,7 @@ from keras_balanced_siamese._strategies import balancing_factors, neutral_factor
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.losses._batch import WeightedBatchLoss
 from keras_balanced_siamese.losses._live import WeightedLoss
+from keras_balanced_siamese.resampling import scale_shares
 
 
 class Weights:
@@ -104,10 +105,10 @@ class Shares(SequenceWeights):
 
     @property
     def values(self) -> np.ndarray:
-        return np.array(list(self.target.class_shares.values()))
+        return self.target._shares
 
     def set(self, values: np.ndarray) -> None:
-        self.target.class_sampling = self.by_class(values)
+        self.target._shares = scale_shares(values)
 
     def drawn(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
         return np.ones(len(self.classes))  # shares of whatever there is

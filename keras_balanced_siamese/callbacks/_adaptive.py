@@ -20,6 +20,7 @@ from keras_balanced_siamese.callbacks._adapted import Weights, adapted_of
 from keras_balanced_siamese.callbacks._class_entries import write_entries, write_entry
 from keras_balanced_siamese.callbacks._class_errors import Errors, logged_errors, recorded_errors, validated_errors
 from keras_balanced_siamese.callbacks._embedding import check_encoder
+from keras_balanced_siamese.callbacks._epoch_row import EpochRow
 from keras_balanced_siamese.callbacks._memory import Memory, check_state
 from keras_balanced_siamese.callbacks._target import (
     check_sampling,
@@ -213,8 +214,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if not callable(sink):
             raise TypeError(f"`sink` must take a line of text, such as `print`. Received: sink={sink!r}")
         self.sink = sink
-        self.history_: list[dict[str, Any]] = []
-        self._begun = 0  # how much of it was there when the training began
+        self._rows: list[EpochRow] = []
+        self._begun = 0  # how many of them were there when the training began
         self._training = False  # whether a `fit` goes on
         self._validation = open_source_of_errors(target, validation_data, monitor)
         if adapt == "sampling":
@@ -261,6 +262,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._kept = self._adapted.values
         self._training = True
         attach_state(model, f"_adaptive_class_weight_{place}", self._saved, self._restore)
+
+    @property
+    def history_(self) -> list[dict[str, Any]]:
+        """The epochs so far, each as a dict."""
+        return [row.by_class() for row in self._rows]
 
     def get_state(self) -> dict[str, Any]:
         """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
@@ -309,11 +315,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         check_steps(self.target, (self.params or {}).get("steps"))
-        self._begun = len(self.history_)
+        self._begun = len(self._rows)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._training = False
-        reasons = [row["skipped"] for row in self.history_[self._begun :]]
+        reasons = [row.skipped for row in self._rows[self._begun :]]
         if reasons and all(reasons):
             reason = reasons[-1]
             if reason == WARM_UP:
@@ -356,8 +362,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self._adapted.check_start(drawn, self._memory.start)
         self._memory.learn(found.values, found.support, drawn)
         skipped = self._reason_to_skip(epoch, found.values[known], found.problem)
-        now = {"errors": self._adapted.by_class(found.values), self._adapted.noun: self._adapted.by_class(weights)}
-        self.history_.append({"epoch": epoch, **now, "skipped": skipped})
+        self._rows.append(EpochRow(epoch, self._adapted, found.values, weights, skipped))
         write_entry(logs, "class_weight_updated", float(skipped is None))
         if skipped is None:
             self._adapt(self._adapted, self._memory, weights, known, epoch)
