@@ -9,3 +9,4 @@ Label: TypeAlias = Any  # a class label: an integer, a string, a boolean, a fini
 ClassWeights: TypeAlias = Mapping[Label, float]
 WeightScheme: TypeAlias = str | ClassWeights | Callable[[dict[Label, int]], ClassWeights]
 ClassSampling: TypeAlias = str | float | ClassWeights
+Strategy: TypeAlias = str | Callable[[dict[Label, float], dict[Label, float], int], ClassWeights]

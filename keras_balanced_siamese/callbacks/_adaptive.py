@@ -3,25 +3,23 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_balanced_siamese._backend import attach_state
-from keras_balanced_siamese._checks import at_least, fraction, one_of, whole
+from keras_balanced_siamese._checks import fraction, one_of, whole
 from keras_balanced_siamese._epoch_sequence import EpochSequence
-from keras_balanced_siamese._labels import align_weights
-from keras_balanced_siamese._rails import limit_factors
-from keras_balanced_siamese._strategies import DYNAMIC, STRATEGIES, TAU, Evidence, misfit
-from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese._strategies import misfit
+from keras_balanced_siamese._typing import Strategy
 from keras_balanced_siamese.callbacks._adapted import Weights, adapted_of
 from keras_balanced_siamese.callbacks._class_entries import write_entries, write_entry
 from keras_balanced_siamese.callbacks._class_errors import Errors, logged_errors, recorded_errors, validated_errors
 from keras_balanced_siamese.callbacks._embedding import check_encoder
 from keras_balanced_siamese.callbacks._epoch_row import EpochRow
 from keras_balanced_siamese.callbacks._memory import Memory, check_state
+from keras_balanced_siamese.callbacks._rule import Rule, checked_rule
 from keras_balanced_siamese.callbacks._target import (
     check_sampling,
     check_steps,
@@ -123,7 +121,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     Attributes:
         history_: One dict per epoch: `epoch`, `errors` and the `weights` it was trained with, each a dict by class, and
-            `skipped`, why the weights were not changed after it, or `None`.
+            `skipped`, why the weights were not changed after it, or `None`. A new list each time it is asked for.
 
     `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a
     loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 where the
@@ -170,7 +168,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         adapt: str = "weights",
         validation_data: Any = None,
         monitor: str | None = None,
-        strategy: str | Callable[[dict[Label, float], dict[Label, float], int], Mapping[Label, float]] = "difficulty",
+        strategy: Strategy = "difficulty",
         tau: float | str | None = None,
         momentum: float = 0.7,
         bounds: tuple[float, float] | None = (0.02, 50.0),
@@ -181,33 +179,15 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         sink: Callable[[str], Any] = print,
     ):
         super().__init__()
-        if not callable(strategy):
-            if not isinstance(strategy, str):
-                raise TypeError(
-                    f"`strategy` must be one of {tuple(STRATEGIES)} or a callable. Received: strategy={strategy!r}"
-                )
-            one_of("strategy", strategy, tuple(STRATEGIES))
+        self.strategy, self.tau, self.bounds, self.max_step = checked_rule(strategy, tau, bounds, max_step)
         self.target = target
         self.adapt = one_of("adapt", adapt, ("weights", "sampling"))
         if monitor is not None and not isinstance(monitor, str):
             raise TypeError(f"`monitor` must be the prefix of entries of `logs`. Received: monitor={monitor!r}")
         self.monitor = monitor
-        self.strategy = strategy
-        if isinstance(tau, str) and (tau, strategy) != (DYNAMIC, "cdb"):
-            raise ValueError(
-                "`tau` must be a number, or 'dynamic' with strategy='cdb'. "
-                f"Received: tau={tau!r}, strategy={strategy!r}"
-            )
-        if tau is None:
-            tau = TAU.get(strategy, 1.0) if isinstance(strategy, str) else 1.0
-        self.tau = tau if isinstance(tau, str) else at_least("tau", tau, 0.0)
         self.momentum = fraction("momentum", momentum)
         if self.momentum == 1:
             raise ValueError(f"`momentum` must be less than 1, or nothing is ever learned. Received: {momentum!r}")
-        self.bounds = None if bounds is None else _check_bounds(bounds)
-        self.max_step = None if max_step is None else at_least("max_step", max_step, 1.0)
-        if self.max_step == 1:
-            raise ValueError(f"`max_step` must be more than 1, or no weight ever changes. Received: {max_step!r}")
         self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0)
         self.higher_is_similar = higher_is_similar
         self.verbose = verbose
@@ -365,7 +345,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self._rows.append(EpochRow(epoch, self._adapted, found.values, weights, skipped))
         write_entry(logs, "class_weight_updated", float(skipped is None))
         if skipped is None:
-            self._adapt(self._adapted, self._memory, weights, known, epoch)
+            rule = Rule(self.strategy, self.tau, self.bounds, self.max_step)
+            self._adapted.set(rule.next_values(self._adapted, self._memory, weights, known, epoch))
         self._kept = self._adapted.values
         if self.verbose:
             new = ", ".join(f"{label}: {weight:.3g}" for label, weight in self._adapted.by_class(self._kept).items())
@@ -388,38 +369,6 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             return misfit(self.strategy, self.tau, known)
         return None
 
-    def _adapt(self, adapted: Weights, memory: Memory, weights: np.ndarray, known: np.ndarray, epoch: int) -> None:
-        """Set the weights of the known classes; the others keep theirs."""
-        current = memory.factors(weights)
-        drawn = np.maximum(memory.counts, 1.0)  # a class that is drawn now and then may be missing from an epoch
-        neutral = adapted.neutral(drawn, memory.start)
-        if isinstance(self.strategy, str):
-            seen = Evidence(*(one[known] for one in (memory.errors, current, memory.start, drawn, neutral)))
-            wanted = STRATEGIES[self.strategy](seen, self.tau)
-        else:
-            asked = self._ask(adapted.by_class(memory.errors), adapted.by_class(weights), known, epoch)
-            wanted = np.divide(asked, memory.start[known], out=current[known], where=memory.start[known] > 0)
-        bounds = None
-        if self.bounds is not None and memory.ceilings is not None:
-            highest = memory.ceilings.update(current, np.where(known, memory.errors, np.nan), neutral)
-            bounds = (self.bounds[0], highest[known])
-        share = memory.counts * memory.start
-        goal = float(share.sum() - (share * current)[~known].sum())
-        current[known] = limit_factors(wanted, current[known], share[known], goal, bounds, self.max_step)
-        adapted.set(memory.start * current)
-
-    def _ask(
-        self, errors: dict[Label, float], weights: dict[Label, float], known: np.ndarray, epoch: int
-    ) -> np.ndarray:
-        """The weights that a callable wants of the classes whose error is known, which are all it is told of."""
-        assert callable(self.strategy)
-        kept = {label for label, one in zip(errors, known, strict=True) if not one}
-        errors, weights = ({k: v for k, v in one.items() if k not in kept} for one in (errors, weights))
-        asked = self.strategy(errors, weights, epoch)
-        if isinstance(asked, Mapping):
-            asked = {label: weight for label, weight in asked.items() if label not in kept}
-        return align_weights(asked, list(errors), "strategy(errors, weights, epoch)")
-
     def _errors(self, logs: dict[str, Any]) -> Errors:
         assert self._adapted is not None
         target, classes = self._adapted.target, self._adapted.classes
@@ -438,12 +387,3 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
         live = getattr(getattr(self._adapted, "target", None), "live_weights", None)
         return None if live is None else live.means_and_counts()
-
-
-def _check_bounds(bounds: Any) -> tuple[float, float]:
-    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2 and all(isinstance(one, Real) for one in bounds)
-    if not pair or not 0 < bounds[0] < 1 < bounds[1]:
-        raise ValueError(
-            f"`bounds` must be (smallest, largest) factor with 0 < smallest < 1 < largest. Received: bounds={bounds!r}"
-        )
-    return float(bounds[0]), float(bounds[1])
