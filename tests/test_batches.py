@@ -552,6 +552,16 @@ def test_assigned_shares_draw_what_a_sequence_made_with_them_draws(epoch):
         assert changed.class_distribution == made.class_distribution
 
 
+def test_shares_with_the_sum_one_stay_the_same_to_the_last_bit():
+    y, asked = np.repeat([0, 1, 2], [30, 12, 6]), {0: 0.7, 1: 0.2, 2: 0.1}
+    assert sum(asked.values()) != 1  # but for rounding
+    for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):
+        one = kind(y, y, *shape, class_sampling=asked, seed=0)
+        assert one.class_shares == asked
+        one.class_sampling = one.class_shares
+        assert one.class_sampling == asked
+
+
 def test_a_mapping_that_is_changed_later_changes_no_shares():
     y = np.repeat([0, 1, 2], [30, 12, 6])
     for kind, shape in ((BalancedPairSequence, (8,)), (BalancedBatchSequence, (2, 4))):

@@ -1472,6 +1472,20 @@ def test_a_state_obeys_the_bounds_of_the_callback_that_takes_it():
     assert simulate(wider, errors, 3)[0][-1].max() > 1.6
 
 
+def test_shares_have_the_sum_one_where_narrower_bounds_leave_no_room():
+    x, y = clusters({"common": 40, "rare": 40})
+    pairs = kbs.BalancedPairSequence(x, y, class_sampling={"common": 0.8, "rare": 0.2}, seed=0)
+    kwargs = {"adapt": "sampling", "monitor": "error", "tau": 1.0, "warmup_epochs": 0}
+    wide = AdaptiveClassWeight(pairs, bounds=(0.01, 4.0), **kwargs)
+    simulate(wide, lambda epoch: [0.1, 0.9], 4)
+    assert shares_of(pairs)[1] > 0.4
+    narrow = AdaptiveClassWeight(pairs, bounds=(0.5, 1.5), max_step=None, **kwargs)
+    narrow.set_state(wide.get_state())
+    simulate(narrow, lambda epoch: [math.nan, 0.9], 1)  # only one of both may move, and has to
+    assert shares_of(pairs).sum() == pytest.approx(1.0, abs=1e-12)
+    assert shares_of(pairs)[1] < 0.5
+
+
 @pytest.mark.parametrize("kwargs", [{"initial_epoch": 0, "epochs": 1}, {"initial_epoch": 2, "epochs": 4}])
 def test_a_training_that_is_all_warm_up_warns(kwargs):
     callback, pairs = AdaptiveClassWeight(warmup_epochs=kwargs["epochs"]), sequence()
