@@ -1,11 +1,16 @@
-"""Makes tests of the code in README.md, in the docs and in the docstrings of the package."""
+"""Tests of the code in README.md, in the docs and in the docstrings; the guard of tests that need no backend."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 from sybil import Document, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -51,9 +56,44 @@ pages = Sybil(
 )
 docstrings = Sybil(
     [DocTestParser()],
-    patterns=["keras_balanced_siamese/*.py", "keras_balanced_siamese/*/*.py"],
+    patterns=[f"keras_balanced_siamese/{depth}*.py" for depth in ("", "*/", "*/*/")],
     setup=start_docstrings,
     document_types={".py": Docstrings},
 )
 
 pytest_collect_file = (pages + docstrings).pytest()
+
+# rooms whose docstring examples need no backend; test files say so themselves, by the marker `numpy_only`
+NUMPY_ONLY = ("sampling", "loading", "evaluation", "neighbours", "gallery", "plots", "class_weights.py", "_labels.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the docstring examples that need no backend."""
+    package = Path(kbs.__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(package / room) for room in NUMPY_ONLY):
+            item.add_marker("numpy_only")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Run what is marked as needing no backend without one."""
+    with no_backend() if item.get_closest_marker("numpy_only") else contextlib.nullcontext():
+        return (yield)
+
+
+@contextlib.contextmanager
+def no_backend() -> Iterator[None]:
+    """Let everything fail that reaches a backend through Keras: such a test has to run on every lane."""
+
+    def refuse(*_args: Any, **_kwargs: Any) -> Any:
+        raise AssertionError("This test uses a backend: take the marker `numpy_only` off it, so that all lanes run it")
+
+    with contextlib.ExitStack() as patches:
+        for kind in (keras.layers.Layer, keras.Model, keras.losses.Loss, keras.metrics.Metric):
+            patches.enter_context(mock.patch.object(kind, "__init__", refuse))
+        operations = getattr(keras, "ops", None)
+        for name in [] if operations is None else dir(operations):
+            if callable(getattr(operations, name)) and not name.startswith("_"):
+                patches.enter_context(mock.patch.object(operations, name, refuse))
+        yield

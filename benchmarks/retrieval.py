@@ -36,7 +36,7 @@ def draw(layout, items, dim, per_class, noise):
 
 def ours(embeddings, labels):
     """Start times and scores of this package."""
-    from keras_balanced_siamese._retrieval import retrieval_scores
+    from keras_balanced_siamese.neighbours._retrieval import retrieval_scores
 
     start = time.perf_counter(), time.process_time()
     scores = retrieval_scores(embeddings, labels, ks=(1,))

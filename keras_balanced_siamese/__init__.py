@@ -1,7 +1,6 @@
 """Siamese networks that learn rare classes: drop-in parts for `model.compile` and `model.fit` of Keras."""
 
 from keras_balanced_siamese._custom_objects import custom_objects as custom_objects
-from keras_balanced_siamese.batches import BalancedBatchSequence as BalancedBatchSequence
 from keras_balanced_siamese.calibration import calibrate as calibrate
 from keras_balanced_siamese.callbacks import AdaptiveClassWeight as AdaptiveClassWeight
 from keras_balanced_siamese.callbacks import HardPairMining as HardPairMining
@@ -31,7 +30,6 @@ from keras_balanced_siamese.metrics import MatthewsCorrelation as MatthewsCorrel
 from keras_balanced_siamese.metrics import TrueAcceptRate as TrueAcceptRate
 from keras_balanced_siamese.metrics import VerificationAUC as VerificationAUC
 from keras_balanced_siamese.metrics import VerificationPRAUC as VerificationPRAUC
-from keras_balanced_siamese.pairs import BalancedPairSequence as BalancedPairSequence
 from keras_balanced_siamese.plots import plot_class_weights as plot_class_weights
 from keras_balanced_siamese.plots import plot_det as plot_det
 from keras_balanced_siamese.plots import plot_distances as plot_distances
@@ -42,6 +40,8 @@ from keras_balanced_siamese.plots import plot_reliability as plot_reliability
 from keras_balanced_siamese.plots import plot_report as plot_report
 from keras_balanced_siamese.plots import plot_roc as plot_roc
 from keras_balanced_siamese.plots import plot_worst_pairs as plot_worst_pairs
+from keras_balanced_siamese.sampling import BalancedBatchSequence as BalancedBatchSequence
+from keras_balanced_siamese.sampling import BalancedPairSequence as BalancedPairSequence
 from keras_balanced_siamese.siamese import siamese_model as siamese_model
 
 __version__ = "0.1.0"

@@ -86,7 +86,6 @@ else:
 
     ops: Any = SimpleNamespace(
         abs=tf.abs,
-        any=tf.reduce_any,
         arange=tf.range,
         argmax=tf.argmax,
         argmin=tf.argmin,

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ArrayLike, Label
 
 STEP = 2**18  # labels that are looked at together
@@ -147,20 +148,18 @@ def align_weights(weights: Any, classes: list[Label], name: str = "class_weight"
         unknown = [label for label in weights if label not in known]
         missing = [label for label in classes if label not in weights]
         raise ValueError(
-            f"`{name}` must give a weight to each class and to nothing else. Missing: {_short(missing)}; "
-            f"unknown: {_short(unknown)}; the classes are {_short(classes)}. Received: {name}={_short(dict(weights))}"
+            f"`{name}` must give a weight to each class and to nothing else. Missing: {short(missing)}; "
+            f"unknown: {short(unknown)}; the classes are {short(classes)}. Received: {name}={short(dict(weights))}"
         )
     try:
         given = [weights[label] for label in classes]
         plain = set(map(type, given)) <= {float}
         values = np.array(given if plain else [_number(weight) for weight in given])
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` must map each class to a number. Received: {name}={_short(dict(weights))}"
-        ) from error
+        raise TypeError(f"`{name}` must map each class to a number. Received: {name}={short(dict(weights))}") from error
     if not ((values >= 0).all() and (values < np.finfo(np.float32).max).all() and values.any()):
         raise ValueError(
-            f"`{name}` must hold finite weights >= 0, not all of them 0. Received: {name}={_short(dict(weights))}"
+            f"`{name}` must hold finite weights >= 0, not all of them 0. Received: {name}={short(dict(weights))}"
         )
     return values
 
@@ -169,8 +168,3 @@ def _number(weight: Any) -> float:
     if isinstance(weight, (str, bytes)):
         raise TypeError
     return float(weight)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -9,10 +9,10 @@ from keras_balanced_siamese._backend import has_float64, ops
 from keras_balanced_siamese._typing import Tensor
 
 DISTANCES = ("euclidean", "squared", "cosine")
-SMALLEST = float(np.finfo(np.float32).tiny)  # 1 over anything smaller may be infinite
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # 1 over anything smaller may be infinite
 
 
-class Pairs:
+class PairMasks:
     """Who is whose partner in a batch of B items; only anchors that have a positive and a negative take part.
 
     Attributes:
@@ -164,7 +164,7 @@ def similarities(x: Tensor) -> Tensor:
 def unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """Vectors of length 1 along the last axis, `(..., dim)`, and which were zero, `(..., 1)`, and still are."""
     largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))  # (..., 1)
-    zero = ops.less(largest, SMALLEST)  # false for NaN
+    zero = ops.less(largest, FLOAT32_TINY)  # false for NaN
     x = x / ops.where(zero, ops.ones_like(largest), largest)  # no square overflows or vanishes then
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)  # (..., 1)
     # `where` twice: the gradient of the branch that is not taken must be finite too

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from toy import clusters, linear_encoder
 
 from keras_balanced_siamese import BalancedBatchSequence, BalancedPairSequence
-from keras_balanced_siamese._quotas import round_with_debts
-from keras_balanced_siamese._visits import random_order
+from keras_balanced_siamese.sampling._quotas import round_with_debts
+from keras_balanced_siamese.sampling._sample_order import random_order
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*left out:UserWarning", "ignore:.*a batch holds copies:UserWarning", "ignore:.*is so long that:UserWarning"
@@ -100,8 +100,8 @@ def test_each_class_comes_at_its_rate_and_once_a_batch(counts, shape, sampling, 
 
 def test_a_cap_on_repeats():
     capped, free = (
+        build([2, 40, 40, 40], steps_per_epoch=30, max_repeats=3),
         build([2, 40, 40, 40], steps_per_epoch=30),
-        build([2, 40, 40, 40], steps_per_epoch=30, max_repeats=None),
     )
     assert visits_of(capped).tolist() == [3, 19, 19, 19]
     assert visits_of(free).tolist() == [15, 15, 15, 15]
@@ -113,7 +113,7 @@ def test_a_cap_that_cannot_hold_warns():
     with pytest.warns(
         UserWarning, match=r"100 batches is so long that.* meet up to 33.3 times instead of max_repeats=3"
     ):
-        batches = build([4, 4, 4], 2, 3, steps_per_epoch=100)
+        batches = build([4, 4, 4], 2, 3, steps_per_epoch=100, max_repeats=3)
     assert len(batches) == 100
 
 
@@ -383,8 +383,7 @@ def test_describe():
     }
     assert summary.totals == {"steps": 30, "batch_size": 8, "classes_per_batch": 2, "samples_per_class": 4}
     assert build([9, 9]).describe().notes == [
-        "2 classes ('class 0', 'class 1') in every batch; what their share asks for "
-        "beyond that goes to the other classes"
+        "2 classes ('class 0', 'class 1') in every batch: the rest of their share goes to the other classes"
     ]
 
 

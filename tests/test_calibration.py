@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toy import clusters, linear_encoder
 
 import keras_balanced_siamese as kbs
-from keras_balanced_siamese.calibration import _decisions
+from keras_balanced_siamese.calibration._calibrate import _decisions
 
 
 def gaussians(n=4000, seed=0):
@@ -245,7 +245,7 @@ def test_judging_on_the_same_pairs_warns():
 
 
 def test_calibration_error_by_hand():
-    from keras_balanced_siamese._reliability import reliability
+    from keras_balanced_siamese.evaluation._reliability import reliability
 
     probability, similar = np.array([0.1] * 10 + [0.8] * 5), np.array([1] * 2 + [0] * 8 + [1] * 3 + [0] * 2)
     found = reliability(probability, similar.astype(bool), np.full(15, 1 / 15))
@@ -256,7 +256,7 @@ def test_calibration_error_by_hand():
 
 def test_brier_and_log_loss_equal_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics")
-    from keras_balanced_siamese._reliability import reliability
+    from keras_balanced_siamese.evaluation._reliability import reliability
 
     rng = np.random.default_rng(0)
     p, similar = rng.random(500), rng.random(500) < 0.4

@@ -381,9 +381,9 @@ def test_variance_counts_what_two_pairs_share_once():
         sides = rng.integers(7, size=(30, 2))
         influence = rng.normal(size=30)
         of_unit = sum(sum(x for x, side in zip(influence, sides, strict=True) if u in side) ** 2 for u in range(7))
-        shrink = _counted_once(*sides.T, influence, 7)
+        shrink_to_mean = _counted_once(*sides.T, influence, 7)
         expected = min(max(slow_variance(influence, sides.tolist()) / of_unit, 0.5), 1)
-        assert shrink**2 == pytest.approx(expected)
+        assert shrink_to_mean**2 == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("freedom", "exact"), [(3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042), (1000, 1.962)])

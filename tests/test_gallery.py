@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_balanced_siamese import _nearest
 from keras_balanced_siamese.gallery import Gallery, _classes, _gallery
 from keras_balanced_siamese.layers import DistanceToProbability
+from keras_balanced_siamese.neighbours import _exact
 
 ITEMS = [[0.0, 0.0], [0.0, 2.0], [0.0, 4.0], [10.0, 0.0]]
 NAMES = ["ann", "ann", "ann", "bob"]
@@ -16,8 +16,8 @@ NAMES = ["ann", "ann", "ann", "bob"]
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(_nearest, "SCRATCH", 3_000)
-    monkeypatch.setattr(_nearest, "GROUP", 3)
+    monkeypatch.setattr(_exact, "SCRATCH", 3_000)
+    monkeypatch.setattr(_exact, "GROUP", 3)
 
 
 def clusters(n=200, classes=8, dim=5, seed=0):
@@ -168,9 +168,7 @@ def test_the_threshold_can_be_assigned_and_nothing_else(tmp_path):
 def test_what_is_derived_from_the_items_is_computed_once(monkeypatch):
     gallery = Gallery(ITEMS, NAMES, threshold=1.0)
     opened = []
-    monkeypatch.setattr(
-        _gallery, "open_space", lambda points: opened.append(len(points)) or _nearest.open_space(points)
-    )
+    monkeypatch.setattr(_gallery, "open_space", lambda points: opened.append(len(points)) or _exact.open_space(points))
     for _ in range(2):
         assert gallery.identify([[0.0, 2.0]]).labels.tolist() == ["ann"]
     assert opened == [4, 2]  # the items and the centroids
@@ -378,7 +376,7 @@ def test_no_queries():
 def test_the_blocks_are_bounded(monkeypatch):
     seen = []
     blocks = _classes.rough_blocks
-    monkeypatch.setattr(_nearest, "SCRATCH", 40_000)
+    monkeypatch.setattr(_exact, "SCRATCH", 40_000)
     monkeypatch.setattr(
         _classes, "rough_blocks", lambda *args: (seen.append(block[1].nbytes) or block for block in blocks(*args))
     )

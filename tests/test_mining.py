@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toy import clusters, compiled
 
 import keras_balanced_siamese as kbs
-from keras_balanced_siamese._hard_pairs import Embedded, harder_pairs
+from keras_balanced_siamese.callbacks._hard_pairs import Embedded, harder_pairs
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*instead of max_repeats:UserWarning", "ignore:.*form no pair:UserWarning"

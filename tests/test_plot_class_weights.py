@@ -7,7 +7,7 @@ import pytest
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import plots
-from keras_balanced_siamese.plots._line_ends import spread
+from keras_balanced_siamese.plots.class_weights._line_ends import spread
 
 pytest.importorskip("matplotlib")
 import matplotlib as mpl

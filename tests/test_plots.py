@@ -10,7 +10,7 @@ import pytest
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import plots
-from keras_balanced_siamese._reliability import reliability
+from keras_balanced_siamese.evaluation._reliability import reliability
 
 pytest.importorskip("matplotlib")
 import matplotlib as mpl

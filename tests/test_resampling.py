@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_balanced_siamese import BalancedPairSequence
-from keras_balanced_siamese._quotas import fill, round_to_sum
+from keras_balanced_siamese.sampling._quotas import fill, round_to_sum
 
 COUNTS = {"common": 50, "medium": 20, "rare": 5}
 Y = np.repeat(list(COUNTS), list(COUNTS.values()))

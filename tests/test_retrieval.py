@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_balanced_siamese import _nearest, _retrieval, _shortlist
-from keras_balanced_siamese._retrieval import retrieval_scores
 from keras_balanced_siamese.gallery import Gallery
+from keras_balanced_siamese.neighbours import _exact, _retrieval, _tiles
+from keras_balanced_siamese.neighbours._retrieval import retrieval_scores
 
 KS = (1, 3)
 
@@ -75,12 +75,12 @@ def test_scores_equal_the_slow_ones_among_ties(data, distance):
 @pytest.fixture
 def small(monkeypatch):
     """Tiles, samples and blocks so small that a few hundred items need many of them."""
-    monkeypatch.setattr(_shortlist, "TILE", 13)
+    monkeypatch.setattr(_tiles, "TILE", 13)
     monkeypatch.setattr(_retrieval, "STEP", 17)
     monkeypatch.setattr(_retrieval, "SAMPLE", 2)
     monkeypatch.setattr(_retrieval, "SCRATCH", 5_000)
-    monkeypatch.setattr(_nearest, "SCRATCH", 5_000)
-    monkeypatch.setattr(_nearest, "GROUP", 3)
+    monkeypatch.setattr(_exact, "SCRATCH", 5_000)
+    monkeypatch.setattr(_exact, "GROUP", 3)
 
 
 def clusters(n=160, classes=9, dim=6, noise=1.0, seed=0):
@@ -107,7 +107,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pending", [0, 2**30], ids=["each tile twice", "each tile once"])
 def test_scores_equal_the_slow_ones_in_many_blocks(kind, pending, small, monkeypatch):
-    monkeypatch.setattr(_shortlist, "PENDING", pending)
+    monkeypatch.setattr(_tiles, "PENDING", pending)
     embeddings, codes = clusters()
     check(KINDS[kind](embeddings), codes)
 
@@ -130,7 +130,7 @@ def test_both_precisions_of_the_rough_distances_are_used_and_agree(dtype, small,
     embeddings, codes = clusters(n=300, classes=60)
     opened = []
     monkeypatch.setattr(
-        _retrieval, "open_space", lambda points, _: opened.append(dtype) or _nearest.open_space(points, dtype)
+        _retrieval, "open_space", lambda points, _: opened.append(dtype) or _exact.open_space(points, dtype)
     )
     check(embeddings, codes)
     assert opened == [dtype]
@@ -178,15 +178,15 @@ def test_blocks_of_real_size_equal_those_of_any_other(monkeypatch):
     embeddings, codes = clusters(n=5000, classes=200, dim=16)
     embeddings = embeddings.astype(np.float32)
     whole = retrieval_scores(embeddings, codes)
-    monkeypatch.setattr(_shortlist, "TILE", 700)
-    monkeypatch.setattr(_shortlist, "PENDING", 0)
+    monkeypatch.setattr(_tiles, "TILE", 700)
+    monkeypatch.setattr(_tiles, "PENDING", 0)
     for name, values in retrieval_scores(embeddings, codes).items():
         np.testing.assert_array_equal(values, whole[name])
 
 
 def test_an_offset_does_not_cost_digits_of_the_rough_distances():
     points = np.random.default_rng(0).uniform(-1, 1, size=(50, 4))
-    near, far = _nearest.open_space(points), _nearest.open_space(points + 1000)
+    near, far = _exact.open_space(points), _exact.open_space(points + 1000)
     np.testing.assert_allclose(near.ask, far.ask, atol=1e-5)
 
 
@@ -196,9 +196,9 @@ def test_rough_distances_keep_their_bound():
         points = offset + spread * rng.normal(size=(200, 64)) * rng.uniform(0, 1, size=(200, 1))
         true = ((points[:, None] - points) ** 2).sum(axis=-1) / 2
         for dtype in (np.float32, np.float64):
-            space = _nearest.open_space(points, dtype)
+            space = _exact.open_space(points, dtype)
             off = np.abs(space.ask @ space.answer.T - true / space.scale**2)
-            bound = _nearest.blur(space, space.norms, true.max(axis=1) / space.scale**2)
+            bound = _exact.rounding_bound(space, space.norms, true.max(axis=1) / space.scale**2)
             assert (off <= bound[:, None] + 1e-14).all()
             assert (bound < 0.01 * space.norms.max() ** 2).all()  # and the bound says something
 

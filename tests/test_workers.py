@@ -9,8 +9,8 @@ import pytest
 from toy import clusters, linear_encoder
 
 import keras_balanced_siamese as kbs
-from keras_balanced_siamese._ahead import Ahead
-from keras_balanced_siamese._buffers import KEPT, WORTH_IT, Buffers
+from keras_balanced_siamese.loading._buffers import KEPT, WORTH_IT, Buffers
+from keras_balanced_siamese.loading._prefetch import Prefetch
 
 X, Y = clusters()
 WORKERS = [{"workers": 0}, {"workers": 1}, {"workers": 4}, {"workers": 2, "use_multiprocessing": True}]
@@ -98,7 +98,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_the_next_batches_are_loaded_ahead(shuffle):
+def test_the_next_batches_are_loaded_prefetch(shuffle):
     source = Slow()
     pairs = kbs.BalancedPairSequence(source, Y, batch_size=4, seed=0, workers=2, max_queue_size=3)
     order = list(range(len(pairs)))  # as Keras does it: first the number of batches, then the dice
@@ -140,8 +140,8 @@ def test_copies_do_not_share_workers():
     pairs = sequence(workers=2)
     pairs[0]
     part = kbs.BalancedPairSequence(X, Y, batch_size=8, steps_per_epoch=6, seed=0, workers=2).shard(0, 2)
-    assert part._ahead is not pairs._ahead
-    assert isinstance(part._ahead, Ahead)
+    assert part._prefetch is not pairs._prefetch
+    assert isinstance(part._prefetch, Prefetch)
     assert len(all_batches(part)) == 3
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._backend import PyDataset
-from keras_balanced_siamese.pairs import BalancedPairSequence
+from keras_balanced_siamese.sampling import BalancedPairSequence
 
 WANTED = "The encoder must give one embedding per sample, shape (batch, dim). "
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
-from keras_balanced_siamese._hard_pairs import Embedded, harder_pairs
 from keras_balanced_siamese.callbacks._embedding import embed, unit_vectors
-from keras_balanced_siamese.pairs import BalancedPairSequence
+from keras_balanced_siamese.callbacks._hard_pairs import Embedded, harder_pairs
+from keras_balanced_siamese.sampling import BalancedPairSequence
 
 
 class HardPairMining(keras.callbacks.Callback):

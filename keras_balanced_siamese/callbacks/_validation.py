@@ -1,14 +1,13 @@
 """Validation data and a model -> distances and truth, the same pairs every time."""
 
 import copy
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
+from keras_balanced_siamese._text import short
 from keras_balanced_siamese.callbacks._embedding import embed, unit_vectors
-from keras_balanced_siamese.pairs import BalancedPairSequence
+from keras_balanced_siamese.sampling import BalancedPairSequence
 
 
 class Measured(NamedTuple):
@@ -82,32 +81,6 @@ def _validation_pairs(data: Any) -> BalancedPairSequence:
     return BalancedPairSequence(x, y, batch_size, steps_per_epoch=steps, max_repeats=None, redraw=False, seed=0)
 
 
-def check_model(model: Any, pairs: BalancedPairSequence) -> None:
-    """Raise if a functional model cannot take the pairs, or does not give one score for each."""
-    inputs, outputs = (getattr(model, name, None) for name in ("inputs", "outputs"))
-    if not inputs or not outputs:  # not known before the first call
-        return
-    n_arrays = len(_leaves(pairs[0][0]))
-    if n_arrays != len(inputs):
-        raise ValueError(
-            "The model must take the two sides of the validation pairs; (x, y) holds single samples, not pairs. "
-            f"Received: a model with {len(inputs)} inputs for pairs of {n_arrays} arrays"
-        )
-    shapes = [tuple(one.shape) for one in outputs]
-    if len(shapes) != 1 or shapes[0][1:] not in ((), (1,)):
-        raise ValueError(
-            "The model must have one output with one score per pair, shape (batch, 1): a distance, a similarity or a "
-            f"probability. Received: outputs of shape {', '.join(map(str, shapes))}"
-        )
-
-
-def _leaves(inputs: Any) -> list[Any]:
-    """The arrays of a nested structure."""
-    if isinstance(inputs, Mapping):
-        inputs = list(inputs.values())
-    return [leaf for one in inputs for leaf in _leaves(one)] if isinstance(inputs, (list, tuple)) else [inputs]
-
-
 def _says_similar(x: Any, y: Any) -> bool:
     """Whether data looks like pairs and their truth, as Keras takes it."""
     if not (isinstance(x, (list, tuple)) and len(x) == 2 and np.ndim(x[0]) > 1):
@@ -115,28 +88,3 @@ def _says_similar(x: Any, y: Any) -> bool:
     labels = np.asarray(y)
     like_truth = labels.dtype.kind in "fb" or labels.ndim == 2
     return like_truth and set(np.unique(labels).tolist()) <= {0, 1}
-
-
-def losses_of(model: keras.Model) -> list[Any]:
-    """The losses a model is compiled with, one by one."""
-    given = getattr(model, "loss", None)
-    if isinstance(given, Mapping):
-        given = list(given.values())
-    return list(given) if isinstance(given, (list, tuple)) else [given]
-
-
-def higher_is_similar(model: keras.Model) -> bool:
-    """Whether the model's output grows with similarity, as its losses tell."""
-    known = {loss.higher_is_similar for loss in losses_of(model) if hasattr(loss, "higher_is_similar")}
-    if len(known) != 1:
-        raise ValueError(
-            "Whether a high output means similar or different cannot be told from the model's loss: pass "
-            "`higher_is_similar` (True for probabilities and similarities, False for distances)."
-        )
-    return known.pop()
-
-
-def short(value: Any) -> str:
-    """`repr`, cut off if it is long."""
-    text = repr(value)
-    return text if len(text) <= 300 else text[:297] + "..."

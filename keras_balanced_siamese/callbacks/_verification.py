@@ -1,10 +1,7 @@
 """A report on validation pairs after every so many epochs."""
 
-import importlib
-import io
 import json
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
@@ -16,9 +13,10 @@ import numpy as np
 
 from keras_balanced_siamese._checks import positive, whole
 from keras_balanced_siamese._typing import ArrayLike, Label
-from keras_balanced_siamese.callbacks._validation import check_model, higher_is_similar, measure, open_validation
+from keras_balanced_siamese.callbacks._model import check_model, higher_is_similar
+from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
+from keras_balanced_siamese.callbacks._validation import measure, open_validation
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
-from keras_balanced_siamese.plots import plot_report, pyplot
 
 GROUPED = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
 
@@ -110,7 +108,7 @@ class VerificationReport(keras.callbacks.Callback):
         self._higher = False
         self._images: Any = None
         if log_dir is not None:
-            _tensorboard()
+            tensorboard()
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -132,7 +130,7 @@ class VerificationReport(keras.callbacks.Callback):
             with open(self.filepath, "a" if self.append else "w", encoding="utf-8"):
                 pass
         if self.log_dir is not None:
-            writer, _, _ = _tensorboard()
+            writer, _, _ = tensorboard()
             self._images = writer(str(self.log_dir))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -172,7 +170,7 @@ class VerificationReport(keras.callbacks.Callback):
             with open(self.filepath, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
         if self._images is not None:
-            self._images.add_event(_image_event(epoch, report))
+            self._images.add_event(image_event(epoch, report))
 
 
 def _check_far(far: Any) -> tuple[float, ...]:
@@ -203,26 +201,3 @@ def _problem(distances: np.ndarray) -> str | None:
     if distances.min() == distances.max():
         return f"its output is {distances[0]:g} for every pair, so the embeddings have collapsed to one point."
     return None
-
-
-def _tensorboard() -> tuple[Any, Any, Any]:
-    """What writes events, and the kinds of messages."""
-    try:
-        event = importlib.import_module("tensorboard.compat.proto.event_pb2").Event
-        summary = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
-        writer = importlib.import_module("tensorboard.summary.writer.event_file_writer").EventFileWriter
-    except ImportError as error:
-        raise ImportError('`log_dir` needs: pip install "keras-balanced-siamese[tensorboard]"') from error
-    return writer, event, summary
-
-
-def _image_event(epoch: int, report: PairReport) -> Any:
-    _, event, summary = _tensorboard()
-    buffer = io.BytesIO()
-    figure = plot_report(report, title=f"Epoch {epoch + 1}")
-    figure.savefig(buffer, format="png", dpi=100)
-    pyplot().close(figure)
-    width, height = (round(100 * inches) for inches in figure.get_size_inches())
-    image = summary.Image(height=height, width=width, colorspace=4, encoded_image_string=buffer.getvalue())
-    value = summary.Value(tag="verification_report", image=image)
-    return event(step=epoch, wall_time=time.time(), summary=summary(value=[value]))

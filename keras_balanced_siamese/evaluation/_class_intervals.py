@@ -5,7 +5,7 @@ import numpy as np
 from keras_balanced_siamese.evaluation._intervals import wilson
 from keras_balanced_siamese.evaluation._pair_data import Pairs
 
-NAMES = ("false_reject_rate", "false_accept_rate", "error")
+RATES = ("false_reject_rate", "false_accept_rate", "error")
 
 
 def class_intervals(
@@ -21,7 +21,7 @@ def class_intervals(
     """
     variances, n_samples = _variances(pairs, accepted, rates)
     found = {}
-    for name, variance in zip(NAMES, variances, strict=True):
+    for name, variance in zip(RATES, variances, strict=True):
         trials = n_samples if name == "false_accept_rate" else np.maximum(n_samples / 2, 1)
         found[name] = wilson(rates[name], variance, trials, confidence)
     return {**found, "balanced_accuracy": 1 - found["error"][:, ::-1]}
@@ -33,7 +33,7 @@ def mean_interval(
     """Intervals `(2,)` of the mean rates of the chosen classes `(K,)`, for these classes and other samples."""
     variances, n_samples = _variances(pairs, accepted, rates)
     found = {}
-    for name, variance in zip(NAMES, variances, strict=True):
+    for name, variance in zip(RATES, variances, strict=True):
         known = chosen[np.isfinite(rates[name][chosen])]
         if not known.size:
             continue
@@ -50,7 +50,7 @@ def _variances(
     n_classes, n_samples = len(pairs.classes), int(pairs.samples.max()) + 1
     class_of = np.zeros(n_samples, np.int64)
     class_of[pairs.samples] = pairs.sides
-    seen = np.bincount(class_of[np.unique(pairs.samples)], minlength=n_classes)
+    n_of_class = np.bincount(class_of[np.unique(pairs.samples)], minlength=n_classes)
 
     left, right = pairs.samples[pairs.similar].T
     code, weight = pairs.sides[pairs.similar, 0], pairs.weight[pairs.similar]
@@ -71,13 +71,13 @@ def _variances(
     def total(values: np.ndarray) -> np.ndarray:
         return np.bincount(class_of, values**2, n_classes)
 
-    correction = seen / np.maximum(seen - 1, 1)
+    correction = n_of_class / np.maximum(n_of_class - 1, 1)
     rejects, both = total(of_rejects), total((of_rejects + of_accepts) / 2)
     return (
         np.maximum(rejects - twice, rejects / 2) * correction,
         total(of_accepts) * correction,
         np.maximum(both - twice / 4, both / 2) * correction,
-    ), seen
+    ), n_of_class
 
 
 def _combined(a: np.ndarray, b: np.ndarray, influence: np.ndarray, code: np.ndarray, n_classes: int) -> np.ndarray:

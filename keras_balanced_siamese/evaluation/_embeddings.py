@@ -7,8 +7,6 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._labels import Labels, encode_labels
-from keras_balanced_siamese._nearest import as_points, squared_distances
-from keras_balanced_siamese._retrieval import ROUNDING, retrieval_scores
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation._all_pairs import choose_pairs
 from keras_balanced_siamese.evaluation._evaluate import evaluate
@@ -16,6 +14,7 @@ from keras_balanced_siamese.evaluation._figures import COSTS, FARS, Costs
 from keras_balanced_siamese.evaluation._options import check_options, several
 from keras_balanced_siamese.evaluation._pair_data import sorted_pairs
 from keras_balanced_siamese.evaluation._report import PairReport
+from keras_balanced_siamese.neighbours import TIE, as_points, retrieval_scores, squared_distances
 
 BLOCK = 1 << 23  # numbers that are compared at once
 
@@ -117,7 +116,7 @@ def _distances(x: np.ndarray, sides: np.ndarray, distance: str) -> np.ndarray:
     squared = np.concatenate([squared_distances(x[part[:, 0]], x[part[:, 1]]) for part in parts])
     if distance == "euclidean":
         return np.sqrt(squared)
-    return np.where(squared < ROUNDING**2, 0.0, squared / 2)  # of unit vectors: 1 - cosine
+    return np.where(squared < TIE**2, 0.0, squared / 2)  # of unit vectors: 1 - cosine
 
 
 def _by_class(values: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:

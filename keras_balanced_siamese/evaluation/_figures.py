@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_balanced_siamese._curves import (
+from keras_balanced_siamese.evaluation._curves import (
     Curves,
     average_precision,
     equal_error_rate,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._curves import Curves
+from keras_balanced_siamese.evaluation._curves import Curves
 from keras_balanced_siamese.evaluation._pair_data import Pairs
 
 MAX_UNITS = 2000  # more are put together at random: as good an estimate, in bounded memory

@@ -14,6 +14,9 @@ from keras_balanced_siamese.evaluation._pair_checks import (
     check_weight,
 )
 
+Array = np.ndarray
+Retrieval = dict[str, tuple[Array, Array]]  # by figure: its sum over the queries of each class and their number, (C,)
+
 
 class Pairs(NamedTuple):
     """Pairs by rising distance; each array has one entry, or one row `(left, right)`, per pair."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_balanced_siamese._nearest import Space, blur, rough_blocks, squared_distances, to_distance
+from keras_balanced_siamese.neighbours import Space, rough_blocks, rounding_bound, squared_distances, to_distance
 
 
 def nearest_class(
@@ -24,7 +24,7 @@ def hopeful_classes(
 ) -> Iterator[np.ndarray]:
     """For each query the classes, ascending, whose lower bound does not exceed the least upper bound."""
     for _, halves, norms in rough_blocks(space, points):
-        off = blur(space, norms, halves.max(axis=1))[:, None]
+        off = rounding_bound(space, norms, halves.max(axis=1))[:, None]
         low, high = np.empty((2, len(halves), len(groups)))
         for one, group in enumerate(groups):
             near = halves[:, group]

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 FORMAT = 1
-NAMES = ("embeddings", "labels", "distance", "threshold", "index")
+FIELDS = ("embeddings", "labels", "distance", "threshold", "index")
 BROKEN = (ValueError, TypeError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
-    """Write what `NAMES` lists; a file that is there stays whole until the new one is."""
+    """Write what `FIELDS` lists; a file that is there stays whole until the new one is."""
     target = Path(os.path.realpath(path))
     beside = target.with_name(f"{target.name}.part")
     try:
         with open(beside, "wb") as file:  # a path without the ending keeps its name
-            arrays: dict[str, Any] = {name: np.asarray(content[name]) for name in NAMES}
+            arrays: dict[str, Any] = {name: np.asarray(content[name]) for name in FIELDS}
             np.savez(file, format=np.array(FORMAT), **arrays)
         os.replace(beside, target)
     finally:
@@ -36,7 +36,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
         # NumPy would leave a broken file open
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in NAMES}
+            found = {name: arrays[name] for name in FIELDS}
             known = int(arrays["format"]) == FORMAT
     except BROKEN as error:
         raise _not_a_gallery(path) from error

@@ -5,22 +5,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_balanced_siamese._approximate import INDEXES, build_index, optional, search_index
 from keras_balanced_siamese._checks import whole
-from keras_balanced_siamese._nearest import (
-    DISTANCES,
-    Space,
-    as_points,
-    open_space,
-    rough_copy,
-    search,
-    squared_distances,
-    to_distance,
-)
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.gallery._classes import hopeful_classes, nearest_class
 from keras_balanced_siamese.gallery._file import read, write
 from keras_balanced_siamese.gallery._items import checked, family, threshold_of, with_unknown
+from keras_balanced_siamese.neighbours import (
+    DISTANCES,
+    INDEXES,
+    Space,
+    as_points,
+    build_index,
+    open_space,
+    optional,
+    rough_copy,
+    search,
+    search_index,
+    squared_distances,
+    to_distance,
+)
 
 CANDIDATES = 100  # items that an approximate index names for `identify`
 
@@ -107,7 +110,7 @@ class Gallery:
         self._distance, self._index = distance, index
         self.threshold = threshold
         self._embeddings, self._labels = checked(embeddings, labels, distance)
-        self._forget()
+        self._invalidate()
 
     def __len__(self) -> int:
         return len(self._embeddings)
@@ -167,7 +170,7 @@ class Gallery:
             )
         self._embeddings = np.concatenate([self._embeddings, added])
         self._labels = np.concatenate([self._labels, names]) if len(self._labels) else names
-        self._forget()
+        self._invalidate()
 
     def remove(self, label: Label) -> None:
         """Remove all items of a class. Those behind them move up: `indices` of earlier searches no longer hold.
@@ -179,7 +182,7 @@ class Gallery:
             raise ValueError(f"`label` must be a class of the gallery. Received: label={label!r}")
         keep = self._members().codes != self.classes.index(label)
         self._embeddings, self._labels = self._embeddings[keep], self._labels[keep]
-        self._forget()
+        self._invalidate()
 
     def search(self, queries: ArrayLike, k: int | None = None) -> Matches:
         """The `k` nearest items of each query.
@@ -286,7 +289,7 @@ class Gallery:
             index=str(found["index"]),
         )
 
-    def _forget(self) -> None:
+    def _invalidate(self) -> None:
         """Drop what was derived from the items."""
         self._space: Space | None = None
         self._graph: Any = None

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._labels import encode_labels
-from keras_balanced_siamese._nearest import as_embeddings, as_points
 from keras_balanced_siamese._typing import ArrayLike, Label
+from keras_balanced_siamese.neighbours import as_embeddings, as_points
 
 
 def threshold_of(value: Any) -> float:

@@ -1,5 +1,7 @@
 """Losses whose class weights stay live during training, one idea a file."""
 
+from keras_balanced_siamese.losses._batch_loss import WeightedBatchLoss as WeightedBatchLoss
+from keras_balanced_siamese.losses._weighted_loss import WeightedLoss as WeightedLoss
 from keras_balanced_siamese.losses.batch_contrastive import WeightedBatchContrastiveLoss as WeightedBatchContrastiveLoss
 from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss as WeightedContrastiveLoss
 from keras_balanced_siamese.losses.cosine import WeightedCosineLoss as WeightedCosineLoss

@@ -4,9 +4,9 @@ from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import at_least, flag, one_of, positive
-from keras_balanced_siamese._pairwise import DISTANCES, Pairs, sums_over_others
+from keras_balanced_siamese._pairwise import DISTANCES, PairMasks, sums_over_others
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import WeightedBatchLoss, at_least_one, share_of
+from keras_balanced_siamese.losses._batch_loss import WeightedBatchLoss, at_least_one, share_of
 
 
 @register(package=PACKAGE)
@@ -78,7 +78,7 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         self.squared = flag("squared", squared)
         self.distance = one_of("distance", distance, DISTANCES)
 
-    def _losses(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         pull_share, push_share = 0.5 * share_of(pairs.n_positive), 0.5 * share_of(pairs.n_negative)
         record = self.live_weights is not None and self.live_weights.recording
         power = 2.0 if self.squared else 1.0

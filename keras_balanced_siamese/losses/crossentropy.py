@@ -5,7 +5,7 @@ from typing import Any
 from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import at_least, flag, fraction
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._weighted import WeightedPairLoss, align
+from keras_balanced_siamese.losses._pair_loss import WeightedPairLoss, align
 
 EPSILON = 1e-7
 

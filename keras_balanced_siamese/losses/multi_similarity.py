@@ -4,9 +4,9 @@ from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import at_least, finite, positive
-from keras_balanced_siamese._pairwise import Pairs, similarities
+from keras_balanced_siamese._pairwise import PairMasks, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import NOWHERE, Term, WeightedBatchLoss
+from keras_balanced_siamese.losses._batch_loss import NOWHERE, Term, WeightedBatchLoss
 
 
 @register(package=PACKAGE)
@@ -73,7 +73,7 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         self.base = finite("base", base)
         self.epsilon = None if epsilon is None else at_least("epsilon", epsilon, 0.0)
 
-    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+    def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
         s = similarities(x)
         positive, negative = pairs.positive, pairs.negative
         if self.epsilon is not None:

@@ -4,9 +4,9 @@ from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, ops, register
 from keras_balanced_siamese._checks import positive
-from keras_balanced_siamese._pairwise import Pairs, similarities
+from keras_balanced_siamese._pairwise import PairMasks, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import NOWHERE, Term, WeightedBatchLoss
+from keras_balanced_siamese.losses._batch_loss import NOWHERE, Term, WeightedBatchLoss
 
 
 @register(package=PACKAGE)
@@ -62,7 +62,7 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
         super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
         self.temperature = positive("temperature", temperature)
 
-    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+    def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
         logits = similarities(x) / self.temperature
         others = ops.logical_or(pairs.positive, pairs.negative)
         near = ops.sum(ops.where(pairs.positive, logits, 0.0), axis=1)

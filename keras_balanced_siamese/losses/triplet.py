@@ -4,9 +4,9 @@ from typing import Any
 
 from keras_balanced_siamese._backend import PACKAGE, count_not_above, ops, register
 from keras_balanced_siamese._checks import one_of, positive
-from keras_balanced_siamese._pairwise import DISTANCES, Pairs, distances
+from keras_balanced_siamese._pairwise import DISTANCES, PairMasks, distances
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch import Term, WeightedBatchLoss, sums
+from keras_balanced_siamese.losses._batch_loss import Term, WeightedBatchLoss, sums
 
 MINING = ("semi-hard", "hard", "all")
 
@@ -85,7 +85,7 @@ class WeightedTripletLoss(WeightedBatchLoss):
                 "mining='hard' or 'semi-hard'. Received: mining='all', margin='soft'"
             )
 
-    def _terms(self, x: Tensor, pairs: Pairs, weight: Tensor | None) -> list[Term]:
+    def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
         d = distances(x, self.distance)
         if self.mining == "hard":
             return [self._hard(d, pairs, weight)]
@@ -100,7 +100,7 @@ class WeightedTripletLoss(WeightedBatchLoss):
         """The loss of triplets with the difference d_ap - d_an."""
         return ops.softplus(difference) if self.margin == "soft" else ops.maximum(difference + self.margin, 0.0)
 
-    def _hard(self, d: Tensor, pairs: Pairs, weight: Tensor | None) -> Term:
+    def _hard(self, d: Tensor, pairs: PairMasks, weight: Tensor | None) -> Term:
         fixed = ops.stop_gradient(d)
         farthest = ops.argmax(ops.where(pairs.positive, fixed, -1.0), axis=1)[:, None]
         nearest = ops.argmin(ops.where(pairs.negative, fixed, float("inf")), axis=1)[:, None]
@@ -110,7 +110,7 @@ class WeightedTripletLoss(WeightedBatchLoss):
         weighted = plain if weight is None else weight * weight * plain
         return Term(plain, weighted, ops.cast(pairs.anchor, d.dtype))
 
-    def _all(self, d: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def _all(self, d: Tensor, pairs: PairMasks) -> tuple[Tensor, Tensor]:
         """Of each pair (a, p): the sum of its losses over all n, and how many are positive, `(B, B)` each."""
         order, rows = _ascending(ops.stop_gradient(d), pairs.negative)
         reach = d + self.margin

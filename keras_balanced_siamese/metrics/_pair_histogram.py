@@ -12,7 +12,7 @@ from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
 from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, ThresholdBins
 
-ROUNDING = 1e-5  # of values that are summed in float32
+SUM_ROUNDING = 1e-5  # of values that are summed in float32
 
 
 class PairHistogram(keras.metrics.Metric):
@@ -112,7 +112,7 @@ class PairHistogram(keras.metrics.Metric):
             return float("nan")
         histogram = ops.convert_to_tensor(self.histogram)
         value = float(to_numpy(self._values(histogram[:, 0], histogram[:, 1]))[0])
-        return float(self._bound(similar, different, value)) + ROUNDING
+        return float(self._bound(similar, different, value)) + SUM_ROUNDING
 
     def get_config(self) -> dict[str, Any]:
         return {

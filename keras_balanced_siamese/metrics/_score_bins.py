@@ -5,7 +5,7 @@ import numpy as np
 from keras_balanced_siamese._backend import ops
 from keras_balanced_siamese._typing import Tensor
 
-SMALLEST = 2.0**-126  # below it, backends may take a float32 for 0
+SMALLEST_NORMAL = 2.0**-126  # below it, backends may take a float32 for 0
 
 
 BLOCK = 64  # bins that are looked through together
@@ -50,7 +50,7 @@ class ScoreBins:
 def _segments(resolution: int) -> list[tuple[float, float, int]]:
     """Start, end and number of bins of each stretch of the scale, in order."""
     sparse = max(resolution // 8, 1)
-    positive = [(0.0, SMALLEST, 1), (SMALLEST, 2.0**-32, sparse)]
+    positive = [(0.0, SMALLEST_NORMAL, 1), (SMALLEST_NORMAL, 2.0**-32, sparse)]
     for k in range(32, 1, -1):  # up to 1/2
         count = 2 ** max(5 - k, 0) * resolution if k <= 12 else sparse
         positive.append((2.0**-k, 2.0 ** (1 - k), count))

@@ -11,12 +11,12 @@ from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
 from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, crossing, tied_at, total
 
-ROUNDING = 1.0 + 1e-6  # of rates in float32: 1 of 1000 is not above 0.001
+RATE_SLACK = 1.0 + 1e-6  # of rates in float32: 1 of 1000 is not above 0.001
 
 
 def true_accept_rate(similar: Tensor, different: Tensor, far: float) -> Tensor:
     """The highest true accept rate at which the false accept rate is not above `far`."""
-    found = crossing(similar, different, (0.0, 1.0), far * ROUNDING * total(different))
+    found = crossing(similar, different, (0.0, 1.0), far * RATE_SLACK * total(different))
     part = ops.where(tied_at(similar, different, found.bin), 0.0, found.part)
     rate = (found.before[0] + part * found.held[0]) / total(similar)
     return where_measured(both_kinds(similar, different), rate[:, 0])
@@ -89,7 +89,7 @@ class TrueAcceptRate(PairHistogram):
 
     def _bound(self, similar: np.ndarray, different: np.ndarray, value: float) -> float:
         tar, far = corners(similar, different)
-        level = self.far * ROUNDING
+        level = self.far * RATE_SLACK
         if level >= 1.0:
             return 0.0
         after = int(np.argmax(far > level))

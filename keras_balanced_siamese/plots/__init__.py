@@ -1,7 +1,5 @@
 """A report, embeddings, pairs or adapted weights -> pictures. Needs matplotlib, and imports it only to draw."""
 
-from keras_balanced_siamese.plots._axes import pyplot as pyplot
-from keras_balanced_siamese.plots._class_weights import plot_class_weights as plot_class_weights
 from keras_balanced_siamese.plots._det import plot_det as plot_det
 from keras_balanced_siamese.plots._distances import plot_distances as plot_distances
 from keras_balanced_siamese.plots._embeddings import plot_embeddings as plot_embeddings
@@ -10,4 +8,6 @@ from keras_balanced_siamese.plots._per_class import plot_per_class as plot_per_c
 from keras_balanced_siamese.plots._reliability import plot_reliability as plot_reliability
 from keras_balanced_siamese.plots._report import plot_report as plot_report
 from keras_balanced_siamese.plots._roc import plot_roc as plot_roc
+from keras_balanced_siamese.plots._style import pyplot as pyplot
 from keras_balanced_siamese.plots._worst_pairs import plot_worst_pairs as plot_worst_pairs
+from keras_balanced_siamese.plots.class_weights._figure import plot_class_weights as plot_class_weights

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.plots._axes import axes
-from keras_balanced_siamese.plots._palette import GREY
 from keras_balanced_siamese.plots._reports import named_reports
+from keras_balanced_siamese.plots._style import GREY, axes
 from keras_balanced_siamese.plots._text import heading
 from keras_balanced_siamese.plots._tradeoff import draw_tradeoffs
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.plots._axes import axes, ink
-from keras_balanced_siamese.plots._palette import DIFFERENT, SIMILAR
 from keras_balanced_siamese.plots._reports import one_report
+from keras_balanced_siamese.plots._style import DIFFERENT, SIMILAR, axes, ink
 from keras_balanced_siamese.plots._text import heading, percent
 
 if TYPE_CHECKING:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_balanced_siamese._checks import whole
-from keras_balanced_siamese._sources import map_parts
-from keras_balanced_siamese.pairs import BalancedPairSequence
-from keras_balanced_siamese.plots._axes import pyplot
-from keras_balanced_siamese.plots._images import Advice, as_image, on_one_scale
-from keras_balanced_siamese.plots._pair_grid import COLUMNS, caption, draw_pair, pair_axes
-from keras_balanced_siamese.plots._palette import DIFFERENT, SIMILAR
+from keras_balanced_siamese.loading import map_parts
+from keras_balanced_siamese.plots._images import COLUMNS, Advice, as_image, caption, draw_pair, on_one_scale, pair_axes
+from keras_balanced_siamese.plots._style import DIFFERENT, SIMILAR, pyplot
+from keras_balanced_siamese.sampling import BalancedPairSequence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.evaluation._table import figure_name
-from keras_balanced_siamese.plots._axes import axes, ink
-from keras_balanced_siamese.plots._palette import COMMON, RARE
+from keras_balanced_siamese.evaluation import PairReport, figure_name
 from keras_balanced_siamese.plots._reports import one_report
+from keras_balanced_siamese.plots._style import COMMON, RARE, axes, ink
 from keras_balanced_siamese.plots._text import heading, short_names
 
 if TYPE_CHECKING:

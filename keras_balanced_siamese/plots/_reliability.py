@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.plots._axes import axes
-from keras_balanced_siamese.plots._palette import BLUE, GREY, RED
 from keras_balanced_siamese.plots._reports import one_report
+from keras_balanced_siamese.plots._style import BLUE, GREY, RED, axes
 from keras_balanced_siamese.plots._text import heading
 
 if TYPE_CHECKING:

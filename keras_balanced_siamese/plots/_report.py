@@ -4,15 +4,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.plots._axes import pyplot
 from keras_balanced_siamese.plots._det import plot_det
 from keras_balanced_siamese.plots._distances import plot_distances
-from keras_balanced_siamese.plots._figure_table import draw_figures
-from keras_balanced_siamese.plots._group_bars import draw_groups
 from keras_balanced_siamese.plots._per_class import plot_per_class
 from keras_balanced_siamese.plots._reliability import plot_reliability
+from keras_balanced_siamese.plots._report_panels import draw_figures, draw_groups
 from keras_balanced_siamese.plots._reports import one_report
 from keras_balanced_siamese.plots._roc import plot_roc
+from keras_balanced_siamese.plots._style import pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.evaluation._figures import tar_name
-from keras_balanced_siamese.plots._axes import axes, ink
-from keras_balanced_siamese.plots._palette import GREY
+from keras_balanced_siamese.evaluation import PairReport, tar_name
 from keras_balanced_siamese.plots._reports import named_reports
+from keras_balanced_siamese.plots._style import GREY, axes, ink
 from keras_balanced_siamese.plots._text import heading
 from keras_balanced_siamese.plots._tradeoff import draw_tradeoffs
 

@@ -7,7 +7,7 @@ from typing import Any
 from keras_balanced_siamese._typing import Label
 
 
-def short(label: Label, width: int = 24) -> str:
+def short_label(label: Label, width: int = 24) -> str:
     """The label on one line of at most `width` characters; both ends stay, as long labels often differ in the last."""
     text = " ".join(str(label).split())
     head = width * 3 // 5
@@ -18,7 +18,7 @@ def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
     """Short names for labels that stay different from each other if the labels are; longer ones where it takes that."""
     labels = list(labels)
     for wider in (width, 2 * width, 4 * width):
-        names = [short(label, wider) for label in labels]
+        names = [short_label(label, wider) for label in labels]
         if len(set(names)) == len(names):
             break
     return names

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.plots._axes import ink
-from keras_balanced_siamese.plots._palette import colour, line
+from keras_balanced_siamese.plots._style import colour, ink, line
 from keras_balanced_siamese.plots._text import percent, short_names
 
 if TYPE_CHECKING:

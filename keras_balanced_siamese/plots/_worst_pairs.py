@@ -7,12 +7,9 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import ArrayLike, Label
-from keras_balanced_siamese.evaluation._options import check_threshold
-from keras_balanced_siamese.evaluation._pair_checks import check_distances, check_similar
-from keras_balanced_siamese.plots._axes import pyplot
-from keras_balanced_siamese.plots._images import Advice, as_image, on_one_scale
-from keras_balanced_siamese.plots._pair_grid import COLUMNS, caption, draw_pair, pair_axes
-from keras_balanced_siamese.plots._palette import GREY, RED
+from keras_balanced_siamese.evaluation import check_distances, check_similar, check_threshold
+from keras_balanced_siamese.plots._images import COLUMNS, Advice, as_image, caption, draw_pair, on_one_scale, pair_axes
+from keras_balanced_siamese.plots._style import GREY, RED, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +23,7 @@ ADVICE = Advice(
 )
 
 
-class Pairs(NamedTuple):
+class ShownPairs(NamedTuple):
     """What is known of each pair."""
 
     sides: np.ndarray  # (n, 2) positions in the images
@@ -56,7 +53,7 @@ def plot_worst_pairs(
         pairs: `(m, 2)` positions in `images` of the left and the right side.
         distances: `(m,)` or `(m, 1)`.
         similar: `(m,)` or `(m, 1)`: 1 for pairs of one class, 0 for the others.
-        n: Pairs of each kind to show.
+        n: ShownPairs of each kind to show.
         threshold: Distance up to which a pair is accepted, or the layer that `calibrate` returned: wrong decisions are
             then marked.
         classes: `(m, 2)` class labels to write above the images.
@@ -99,14 +96,14 @@ def plot_worst_pairs(
     return figure
 
 
-def _names(pairs: Pairs, pair: int) -> tuple[Label, ...]:
+def _names(pairs: ShownPairs, pair: int) -> tuple[Label, ...]:
     """The classes to write above a pair; one where both sides are of it."""
     if pairs.classes is None:
         return ()
     return tuple(pairs.classes[pair][: 1 if pairs.similar[pair] else 2])
 
 
-def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) -> Pairs:
+def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) -> ShownPairs:
     sides = np.asarray(pairs)
     if sides.ndim != 2 or sides.shape[1] != 2 or sides.dtype.kind not in "iu" or not len(sides):
         raise ValueError(
@@ -131,4 +128,4 @@ def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) 
             "`classes` must hold the class on each side of each pair, shape (m, 2): `labels[pairs]`. "
             f"Received: shape {names.shape} for {len(sides)} pairs"
         )
-    return Pairs(sides, distance, truth, names)
+    return ShownPairs(sides, distance, truth, names)

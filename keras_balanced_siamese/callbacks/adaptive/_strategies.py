@@ -1,0 +1,95 @@
+"""Errors of classes -> the factors on their weights that one would like; the rails come afterwards."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_balanced_siamese.class_weights import SCHEMES
+
+FLOOR = 0.05  # of the mean error: a class without any error still counts
+TAU = {"difficulty": 0.25}  # the exponent where none is given, by measurement; 1 for the other strategies
+DYNAMIC = "dynamic"
+
+
+class ClassStatistics(NamedTuple):
+    """What a strategy may look at, of the classes whose error is known."""
+
+    errors: np.ndarray  # (C,) smoothed
+    factors: np.ndarray  # (C,) in force, on the starting weights
+    start: np.ndarray  # (C,) the starting weights
+    counts: np.ndarray  # (C,) how many items an epoch draws, at least 1
+    neutral: np.ndarray  # (C,) the factors that make up for frequency
+
+
+def neutral_factors(counts: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The factors `(C,)` with which all classes count the same, by how many items of each an epoch draws.
+
+    They are 1 if the starting weights differ: those already say what the classes shall count.
+    """
+    if not np.allclose(start, start[0], rtol=1e-6):
+        return np.ones_like(start)
+    return balancing_factors(counts)
+
+
+def balancing_factors(shares: np.ndarray) -> np.ndarray:
+    """The factors `(C,)` with which all shares are equal; 1 for a class that has none."""
+    return np.divide(shares.mean(), shares, out=np.ones_like(shares), where=shares > 0)
+
+
+def difficulty(statistics: ClassStatistics, tau: float) -> np.ndarray:
+    """`(error + floor) ** tau`, with a floor of 5 % of the mean error, times what makes up for frequency."""
+    return statistics.neutral * _power(statistics.errors + FLOOR * statistics.errors.mean(), tau)
+
+
+def cdb(statistics: ClassStatistics, tau: float | str) -> np.ndarray:
+    """`error ** tau` (Sinha et al., ACCV 2020); a dynamic tau grows with the imbalance of the accuracies.
+
+    ```
+    tau = 2 * sigmoid(max accuracy / (min accuracy + 0.01) - 1)
+    ```
+    """
+    if tau == DYNAMIC:
+        accuracy = 1.0 - np.clip(statistics.errors, 0.0, 1.0)
+        tau = 2.0 / (1.0 + np.exp(1.0 - accuracy.max() / (accuracy.min() + 0.01)))
+    return _power(statistics.errors, float(tau))
+
+
+def group_dro(statistics: ClassStatistics, tau: float) -> np.ndarray:
+    """The present factor times `exp(tau * error / mean error)` (Sagawa et al., ICLR 2020), once an epoch."""
+    scale = statistics.errors.mean()
+    if not scale > 0:
+        return statistics.factors
+    exponent = tau * statistics.errors / scale
+    return statistics.factors * np.exp(exponent - exponent.max())
+
+
+def deferred(statistics: ClassStatistics, _tau: float) -> np.ndarray:
+    """Weights by the effective number of samples, (1 - b) / (1 - b ** n), b = 0.9999 (Cao et al., NeurIPS 2019)."""
+    wanted = SCHEMES["effective"](statistics.counts.astype(np.float64), 0.9999)
+    return np.divide(wanted, statistics.start, out=statistics.factors.copy(), where=statistics.start > 0)
+
+
+STRATEGIES: dict[str, Callable[[ClassStatistics, Any], np.ndarray]] = {
+    "difficulty": difficulty,
+    "cdb": cdb,
+    "group_dro": group_dro,
+    "deferred": deferred,
+}
+
+
+def misfit(strategy: str, tau: float | str, errors: np.ndarray) -> str | None:
+    """Why a strategy can make nothing of errors `(C,)`, or None."""
+    if strategy == "deferred":  # looks at none
+        return None
+    if errors.min() < 0:
+        return "there are errors below 0"
+    if errors.max() > 1 and tau == DYNAMIC:
+        return "tau='dynamic' needs errors between 0 and 1, and there are larger ones"
+    return None
+
+
+def _power(values: np.ndarray, tau: float) -> np.ndarray:
+    """Of a scale at which no power overflows; all 1 if nothing is above 0."""
+    largest = values.max()
+    return (values / largest) ** tau if largest > 0 else np.ones_like(values)

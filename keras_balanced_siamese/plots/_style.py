@@ -1,0 +1,58 @@
+"""The axes to draw on: those that were given, or new ones."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+GREY = "#999999"
+
+SIMILAR, DIFFERENT = BLUE, ORANGE
+COMMON, RARE = SKY, RED
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 of them for 6 colours: 42 classes look different
+LINES = ("-", "--", "-.", ":")
+
+
+def colour(k: int) -> str:
+    """Colour of the class or curve `k`."""
+    return COLOURS[k % len(COLOURS)]
+
+
+def marker(k: int) -> str:
+    """Marker of the class `k`."""
+    return MARKERS[k % len(MARKERS)]
+
+
+def line(k: int) -> str:
+    """Line style of the curve `k`."""
+    return LINES[k % len(LINES)]
+
+
+def pyplot() -> Any:
+    """Return `matplotlib.pyplot`, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('Plots need matplotlib: pip install "keras-balanced-siamese[plots]"') from error
+    return plt
+
+
+def axes(ax: Any, figsize: tuple[float, float] = (6.4, 4.8)) -> "Axes":
+    """Return `ax`, or for `None` the axes of a new figure of `figsize` inches."""
+    plt = pyplot()
+    if ax is None:
+        return plt.subplots(figsize=figsize, layout="constrained")[1]
+    if not isinstance(ax, plt.Axes):
+        raise TypeError(
+            "`ax` must be one matplotlib Axes, such as that of `fig, ax = plt.subplots(layout='constrained')`. "
+            f"Received: ax of type {type(ax).__name__}"
+        )
+    return ax
+
+
+def ink() -> str:
+    """The colour of text in the style in use: black, or white on a dark background."""
+    return pyplot().rcParams["text.color"]

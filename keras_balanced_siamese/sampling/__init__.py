@@ -1,0 +1,6 @@
+"""Labels and class shares -> the samples that meet in each batch."""
+
+from keras_balanced_siamese.sampling._class_shares import scale_shares as scale_shares
+from keras_balanced_siamese.sampling._epoch_sequence import EpochSequence as EpochSequence
+from keras_balanced_siamese.sampling.batches import BalancedBatchSequence as BalancedBatchSequence
+from keras_balanced_siamese.sampling.pairs import BalancedPairSequence as BalancedPairSequence

@@ -1,0 +1,192 @@
+"""Batches of some classes with some samples of each, for losses that pair inside the batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._typing import ArrayLike, ClassSampling, Label, WeightScheme
+from keras_balanced_siamese.sampling._batch_plan import BatchPlan
+from keras_balanced_siamese.sampling._batch_sampler import BatchSampler
+from keras_balanced_siamese.sampling._class_sampler import SamplingOptions
+from keras_balanced_siamese.sampling._epoch_sequence import EpochSequence, LoadingOptions
+from keras_balanced_siamese.sampling._starting_weights import starting_weights
+from keras_balanced_siamese.sampling._summary import EpochSummary, batch_summary
+
+
+class BalancedBatchSequence(EpochSequence):
+    """Batches of P classes with K samples of each, for losses that look for pairs or triplets inside the batch.
+
+    - Each batch has exactly P different classes and K samples of each, class after class. So each sample has a partner,
+      and each batch the same shape.
+    - The K samples of a class in a batch are distinct if the class has so many. A class of fewer comes in copies: each
+      of its samples `K / n_c` times, rounded up or down. A class of fewer than `min_samples` is left out. Warnings name
+      both.
+    - Each class comes in `level * share` batches of an epoch, rounded up or down, and in no batch twice. What a class
+      cannot take, because it is in each batch or its pairs would come more than `max_repeats` times, the others get.
+      What rounding denies a class in one epoch, a later epoch gives it.
+    - In a class, each sample comes once before any comes twice, and the next epoch goes on from there, unless
+      `resampling` gives it other samples. Each time that all have come, and the last ones fill a batch, their order is
+      drawn anew: in the end each meets all others.
+    - Which classes meet is drawn anew for each epoch.
+    - `class_weight` gives each sample the weight of its class, scaled to the mean 1 over the epoch.
+    - The indices of a batch are a function of (seed, epoch, index) and nothing else.
+
+    Args:
+        x: `n` samples: an array of any rank and dtype (kept), a memmap, an h5py or zarr array, a list (of paths, with a
+            `transform` that loads), or a tuple or dict of those for an encoder with several inputs. Nothing is copied.
+        y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
+        classes_per_batch: P, at least 2.
+        samples_per_class: K, at least 2.
+        steps_per_epoch: Batches in an epoch. `None` means `ceil(n / (P K))`, so an epoch has about as many samples as
+            the data (after `resampling`).
+        class_sampling: Share of each class: `"balanced"`, `"sqrt"`, `"natural"`, a number q (share proportional to
+            `n_c ** q`), `"progressive"` (from natural in the first epoch to balanced in the last of `epochs`), or a
+            mapping of class to share; a class with the share 0 takes no part.
+        min_samples: Classes of fewer samples are left out. With 2, the default, those are the classes that have no pair
+            at all; with 1 they take part, as copies of one sample, and serve as negatives only; with K no batch holds
+            copies.
+        max_repeats: How often two samples of a class may meet in one epoch, on average over the pairs of the class;
+            `None` for no limit. It holds back very small classes only: two samples have one pair, 40 have 780.
+        resampling: `"undersample"` (each epoch sees as many samples of each class as the smallest has, others the next
+            time), `"oversample"` (each class counts as if it had as many as the largest), or a sampler of
+            imbalanced-learn. Only indices are resampled, so any `x` will do; a sampler that makes new samples, or
+            compares them, takes a matrix.
+        epochs: For `class_sampling="progressive"`: over how many it goes.
+        class_weight: `None`, a mapping of class to weight, or a scheme of `class_weights`. Sampling already corrects
+            the frequencies: weights are for classes that are hard, not for those that are rare.
+        transform: Function of one sample (an item of `x`, or a tuple or dict of items), called on each sample that is
+            drawn; its results are stacked. If it has a parameter `rng`, it is given a `numpy.random.Generator` that
+            depends on seed, epoch and sample: use it to augment.
+        batch_transform: Function of all samples of a batch, `(P K, ...)`, class after class; it returns as many. It may
+            have a parameter `rng` too. It can change copies of a sample in different ways, which `transform` cannot.
+        redraw: If true, every epoch of `fit` draws new batches. If false, all epochs see those of epoch 0: what
+            validation needs.
+        seed: Whole number >= 0; `None` takes one from the operating system.
+        workers: Threads that load the next batches meanwhile; 0 and 1 load each batch when it is asked for. They are
+            started here and not by Keras, to whom the attribute of this name says 1: batches and weights are the same
+            for any number.
+        use_multiprocessing: Whether the workers are processes.
+        max_queue_size: Batches that may be loaded ahead.
+
+    Returns:
+        Indexing with a batch number gives `(samples, codes, sample_weight)`: the samples `(P K, ...)` in the dtype of
+        `x`, their positions in `classes` as int32 `(P K,)`, and float32 `(P K,)`. Losses that read class labels take
+        codes in this form, such as those of tensorflow-addons and `"sparse_categorical_crossentropy"`. Keras casts them
+        to float32, which is exact for up to 16,777,216 classes.
+
+    Raises:
+        ValueError: If `x` and `y` differ in length, there are no samples, labels are missing, fewer than P classes can
+            take part, or an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
+        RuntimeError: When indexed, if a transform fails; it names the sample.
+
+    Examples:
+        >>> y = np.repeat(["common", "usual", "rare"], [80, 30, 10])
+        >>> batches = BalancedBatchSequence(np.arange(120.0), y, 2, 4, seed=0)
+        >>> samples, codes, sample_weight = batches[0]
+        >>> len(batches), samples.shape, np.unique(codes, return_counts=True)[1].tolist()
+        (15, (8,), [4, 4])
+        >>> sum(int((codes == batches.classes.index("rare")).sum()) for _, codes, _ in batches)  # of 120 in all
+        40
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: ArrayLike,
+        classes_per_batch: int = 8,
+        samples_per_class: int = 4,
+        *,
+        steps_per_epoch: int | None = None,
+        class_sampling: ClassSampling = "balanced",
+        min_samples: int = 2,
+        max_repeats: int | None = None,
+        resampling: Any = None,
+        epochs: int | None = None,
+        class_weight: WeightScheme | None = None,
+        transform: Callable[..., Any] | None = None,
+        batch_transform: Callable[..., Any] | None = None,
+        redraw: bool = True,
+        seed: int | None = None,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        max_queue_size: int = 10,
+    ):
+        loading = LoadingOptions(
+            transform=transform,
+            batch_transform=batch_transform,
+            workers=workers,
+            use_multiprocessing=use_multiprocessing,
+            max_queue_size=max_queue_size,
+        )
+        super().__init__(x, y, loading, redraw=redraw, seed=seed)
+        options = SamplingOptions(
+            class_sampling=class_sampling,
+            resampling=resampling,
+            epochs=epochs,
+            max_repeats=None if max_repeats is None else whole("max_repeats", max_repeats, 1),
+        )
+        self._sampler = BatchSampler(
+            self._labels,
+            self._loader.source,
+            options,
+            classes_per_batch=classes_per_batch,
+            samples_per_class=samples_per_class,
+            steps_per_epoch=steps_per_epoch,
+            min_samples=min_samples,
+            seed=self.seed,
+        )
+        self.classes_per_batch = self._sampler.classes_per_batch
+        self.samples_per_class = self._sampler.samples_per_class
+        self.batch_size = self.classes_per_batch * self.samples_per_class
+        self._steps = self._sampler.steps
+        self._total = self._steps * self.batch_size
+        shares = self._sampler.class_distribution(self._sampler.class_sampler.last_epoch)
+        self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
+        self._weighed: tuple[BatchPlan, np.ndarray, np.ndarray] | None = None
+        self._sampler.warn()
+
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        number = self._number(index)
+        epoch, plan = self._current()
+        codes = plan.class_of[number].repeat(self.samples_per_class)
+        return self._samples(plan, epoch, number), codes, self._scaled_weights(plan)[codes]
+
+    def indices(self, index: int) -> np.ndarray:
+        """The samples of a batch, `(P K,)`, class after class, without loading them.
+
+        Raises:
+            IndexError: If there is no such batch.
+        """
+        return self._current()[1].samples[self._number(index)].copy()
+
+    @property
+    def class_distribution(self) -> dict[Label, float]:
+        """The share of each class in what an epoch draws, with the sum 1."""
+        return dict(zip(self.classes, self._sampler.class_distribution(self._epoch).tolist(), strict=True))
+
+    def describe(self) -> EpochSummary:
+        """What this epoch holds of each class.
+
+        Returns:
+            Something to print: a table with samples, batches, shares before and after sampling, repeats and weights,
+            and notes on what is special. It has the attributes `per_class`, `totals` and `notes`, and `to_dict()`.
+        """
+        return batch_summary(self._sampler, self._epoch, self._weights)
+
+    def _draw(self, epoch: int) -> BatchPlan:
+        return self._sampler.plan(epoch)
+
+    def _index(self, plan: BatchPlan, number: int) -> np.ndarray:
+        return plan.samples[number]
+
+    def _scaled_weights(self, plan: BatchPlan) -> np.ndarray:
+        """The float32 weight `(C,)` of each class over the mean weight of what the epoch draws."""
+        known, weights = self._weighed, self._weights
+        if known is None or known[0] is not plan or known[1] is not weights:
+            visits = np.bincount(plan.class_of.reshape(-1), minlength=len(weights))
+            mean = (weights * visits).sum() / visits.sum()
+            self._weighed = known = (plan, weights, (weights / (mean or 1.0)).astype(np.float32))
+        return known[2]

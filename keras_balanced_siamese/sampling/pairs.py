@@ -1,0 +1,205 @@
+"""Balanced pairs for a two-input model, as a data set that `model.fit` takes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_balanced_siamese._checks import flag, fraction, whole
+from keras_balanced_siamese._typing import ArrayLike, ClassSampling, Label, WeightScheme
+from keras_balanced_siamese.loading import halves
+from keras_balanced_siamese.sampling._class_sampler import SamplingOptions
+from keras_balanced_siamese.sampling._epoch_sequence import EpochSequence, LoadingOptions
+from keras_balanced_siamese.sampling._pair_plan import PairPlan
+from keras_balanced_siamese.sampling._pair_sampler import PairSampler
+from keras_balanced_siamese.sampling._starting_weights import starting_weights
+from keras_balanced_siamese.sampling._summary import EpochSummary, pair_summary
+
+
+class BalancedPairSequence(EpochSequence):
+    """Pairs of samples in which every class has its promised share, drawn afresh for every epoch.
+
+    - Positive and negative pairs alternate in the proportion of `positive_fraction`, so each batch has its share of
+      both, rounded up or down, and so has the part of a batch that a replica gets.
+    - Each class has its `class_sampling` share of the positive pairs of an epoch, rounded up or down. No sample is
+      paired with itself. Inside a class each pair comes once before any comes again, and each sample before any other
+      comes twice; the next epoch goes on with other pairs. What would repeat a pair more than `max_repeats` times goes
+      to the other classes. A class of one sample has no positive pair: a warning names it, and it takes part in
+      negatives.
+    - A negative pair is drawn class first: classes `a` and `b` with the probability
+      `2 v_a v_b / (1 - sum of v_c ** 2)`, `v` being the shares, then one sample of each, in turn.
+    - `class_weight` gives positive pairs the weight `w_c` and negative ones `sqrt(w_a w_b)`, each kind scaled to the
+      mean 1 over the epoch.
+    - The indices of a batch are a function of (seed, epoch, index) and nothing else.
+
+    Args:
+        x: `n` samples: an array of any rank and dtype (kept), a memmap, an h5py or zarr array, a list (of paths, with a
+            `transform` that loads), or a tuple or dict of those for an encoder with several inputs. Nothing is copied.
+        y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
+        batch_size: Pairs in a batch.
+        steps_per_epoch: Batches in an epoch. `None` means `ceil(n / batch_size)`, as many pairs as there are samples
+            (after `resampling`).
+        positive_fraction: Share of pairs of one class, from 0 to 1. `None` is the natural one, of two samples whose
+            classes are drawn by the shares.
+        class_sampling: Share of each class among the pairs: `"balanced"`, `"sqrt"`, `"natural"`, a number q (share
+            proportional to `n_c ** q`), `"progressive"` (from natural in the first epoch to balanced in the last of
+            `epochs`), or a mapping of class to share.
+        max_repeats: How often a positive pair may come in one epoch; `None` for no limit.
+        resampling: `"undersample"` (each epoch sees as many samples of each class as the smallest has, others the next
+            time), `"oversample"` (each class counts as if it had as many as the largest), or a sampler of
+            imbalanced-learn. Only indices are resampled, so any `x` will do; a sampler that makes new samples, or
+            compares them, takes a matrix.
+        epochs: For `class_sampling="progressive"`: over how many it goes.
+        class_weight: `None`, a mapping of class to weight, or a scheme of `class_weights`. Sampling already corrects
+            the frequencies: weights are for classes that are hard, not for those that are rare.
+        transform: Function of one sample (an item of `x`, or a tuple or dict of items), called on each sample that is
+            drawn; its results are stacked. If it has a parameter `rng`, it is given a `numpy.random.Generator` that
+            depends on seed, epoch and sample: use it to augment.
+        batch_transform: Function of all samples of a batch, `(2 b, ...)`, the left ones first; it returns as many. It
+            may have a parameter `rng` too.
+        redraw: If true, every epoch of `fit` draws new pairs. If false, all epochs see those of epoch 0: what
+            validation needs.
+        with_classes: If true, the labels have two more columns, the positions in `classes` of the left and the right
+            sample, for metrics that are measured per class. The losses of this package read the first column.
+        seed: Whole number >= 0; `None` takes one from the operating system.
+        workers: Threads that load the next batches meanwhile; 0 and 1 load each batch when it is asked for. They are
+            started here and not by Keras, to whom the attribute of this name says 1: batches and weights are the same
+            for any number.
+        use_multiprocessing: Whether the workers are processes.
+        max_queue_size: Batches that may be loaded ahead.
+
+    Returns:
+        Indexing with a batch number gives `((left, right), similar, sample_weight)`. Left and right are `(b, ...)` in
+        the dtype of `x`, `similar` float32 `(b, 1)` with 1 for pairs of one class (`(b, 3)` with classes),
+        `sample_weight` float32 `(b,)`.
+
+    Raises:
+        ValueError: If `x` and `y` differ in length, there are fewer than two classes or no samples, labels are missing,
+            no class can form the positive pairs asked for, or an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
+        RuntimeError: When indexed, if a transform fails; it names the sample.
+
+    Examples:
+        >>> y = ["common"] * 90 + ["rare"] * 10
+        >>> pairs = BalancedPairSequence(np.arange(100.0), y, batch_size=10, seed=0)
+        >>> (left, right), similar, sample_weight = pairs[0]
+        >>> len(pairs), similar.shape, float(similar.sum())
+        (10, (10, 1), 5.0)
+        >>> sum(int((left[similar[:, 0] == 1] >= 90).sum()) for (left, _), similar, _ in pairs)  # rare, of 50 in all
+        25
+    """
+
+    _samples_per_item = 2
+
+    def __init__(
+        self,
+        x: Any,
+        y: ArrayLike,
+        batch_size: int = 32,
+        *,
+        steps_per_epoch: int | None = None,
+        positive_fraction: float | None = 0.5,
+        class_sampling: ClassSampling = "balanced",
+        max_repeats: int | None = None,
+        resampling: Any = None,
+        epochs: int | None = None,
+        class_weight: WeightScheme | None = None,
+        transform: Callable[..., Any] | None = None,
+        batch_transform: Callable[..., Any] | None = None,
+        redraw: bool = True,
+        with_classes: bool = False,
+        seed: int | None = None,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        max_queue_size: int = 10,
+    ):
+        loading = LoadingOptions(
+            transform=transform,
+            batch_transform=batch_transform,
+            workers=workers,
+            use_multiprocessing=use_multiprocessing,
+            max_queue_size=max_queue_size,
+        )
+        super().__init__(x, y, loading, redraw=redraw, seed=seed)
+        self.batch_size = whole("batch_size", batch_size, 1)
+        self.positive_fraction = positive_fraction
+        if positive_fraction is not None:
+            self.positive_fraction = fraction("positive_fraction", positive_fraction)
+        self.with_classes = flag("with_classes", with_classes)
+        options = SamplingOptions(
+            class_sampling=class_sampling,
+            resampling=resampling,
+            epochs=epochs,
+            max_repeats=None if max_repeats is None else whole("max_repeats", max_repeats, 1),
+        )
+        self._sampler = PairSampler(
+            self._labels, self._loader.source, options, positive_fraction=self.positive_fraction, seed=self.seed
+        )
+        self._steps = -(-self._sampler.total // self.batch_size)
+        if steps_per_epoch is not None:
+            self._steps = whole("steps_per_epoch", steps_per_epoch, 1)
+            self._sampler.total = self._steps * self.batch_size
+        self._total = self._sampler.total
+        shares = self._sampler.quotas(self._sampler.class_sampler.last_epoch).shares
+        self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
+        self._weighed: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
+        self._sampler.warn()
+
+    def __getitem__(self, index: int) -> tuple[tuple[Any, Any], np.ndarray, np.ndarray]:
+        number = self._number(index)
+        epoch, plan = self._current()
+        samples = self._samples(plan, epoch, number)
+        part = self._slice(number)
+        labels, weights = plan.similar[part].reshape(-1, 1).copy(), self._pair_weights(plan)[part].copy()
+        if self.with_classes:
+            labels = np.concatenate([labels, plan.codes[plan.pairs[part]]], axis=1).astype(np.float32)
+        return halves(samples, len(labels)), labels, weights
+
+    def indices(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The samples of a batch, without loading them.
+
+        Returns:
+            Left indices `(b,)`, right indices `(b,)` and `similar` float32 `(b,)`.
+
+        Raises:
+            IndexError: If there is no such batch.
+        """
+        plan, part = self._current()[1], self._slice(self._number(index))
+        return plan.pairs[part, 0].copy(), plan.pairs[part, 1].copy(), plan.similar[part].copy()
+
+    @property
+    def class_distribution(self) -> dict[Label, float]:
+        """The share of each class among the members of all pairs of an epoch, with the sum 1."""
+        return dict(zip(self.classes, self._sampler.class_distribution(self._epoch).tolist(), strict=True))
+
+    @property
+    def max_repeats(self) -> int | None:
+        """How often a positive pair may come in one epoch."""
+        return self._sampler.options.max_repeats
+
+    def describe(self) -> EpochSummary:
+        """What this epoch holds of each class.
+
+        Returns:
+            Something to print: a table with samples, pairs, shares before and after sampling, repeats and weights, and
+            notes on what is special. It has the attributes `per_class`, `totals` and `notes`, and `to_dict()`.
+        """
+        return pair_summary(self._sampler, self._epoch, self._weights, self._steps, self.batch_size)
+
+    def _draw(self, epoch: int) -> PairPlan:
+        return self._sampler.plan(epoch)
+
+    def _index(self, plan: PairPlan, number: int) -> np.ndarray:
+        return plan.pairs[self._slice(number)].T.reshape(-1)  # the left ones first
+
+    def _pair_weights(self, plan: PairPlan) -> np.ndarray:
+        """Of each pair `sqrt(w_a w_b)`, `w_c` for a pair of one class, over its mean among those of its kind."""
+        known, weights = self._weighed, self._weights
+        if known is None or known[0] is not plan or known[1] is not weights:
+            products = np.ones(len(plan.pairs))
+            if (weights != weights[0]).any():
+                products = np.sqrt(weights)[plan.codes[plan.pairs]].prod(axis=1)
+                for kind in (plan.similar == 0, plan.similar == 1):
+                    products[kind] /= products[kind].mean() or 1.0 if kind.any() else 1.0
+            self._weighed = known = (plan, weights, products.astype(np.float32))
+        return known[2]
