@@ -1,4 +1,4 @@
-"""Everything that differs between Keras 3 and Keras 2.15; no other file knows which one is installed."""
+"""Differences between Keras 3 and Keras 2.15; no other file depends on the installed version."""
 
 import importlib
 from collections.abc import Callable
@@ -11,38 +11,45 @@ import numpy as np
 
 from keras_balanced_siamese._typing import Tensor
 
-register = keras.saving.register_keras_serializable
 PACKAGE = "keras_balanced_siamese"
+registered: dict[str, type] = {}  # name in saved models -> class
+
+
+def register(cls: Any) -> Any:
+    """Class decorator: register a class with Keras, and list it for `custom_objects`."""
+    registered[f"{PACKAGE}>{cls.__name__}"] = cls
+    return keras.saving.register_keras_serializable(package=PACKAGE)(cls)
+
 
 if TYPE_CHECKING or hasattr(keras, "ops"):
     ops: Any = keras.ops
     PyDataset: Any = keras.utils.PyDataset
-    # With PyTorch, Keras saves these under a module that the other backends cannot import
+    # On PyTorch, Keras saves these under a module name that the other backends cannot import
     MISNAMED = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Lion", "Nadam", "RMSprop", "SGD")
     misnamed_optimizers = {name: getattr(keras.optimizers, name) for name in MISNAMED}
 
     class Loss(keras.losses.Loss):
-        """`keras.losses.Loss` whose config keeps the `dtype`, which Keras leaves out."""
+        """`keras.losses.Loss` whose config includes the `dtype`, which Keras omits."""
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "dtype": self.dtype}
 
     def add_metric_variable(metric: Any, name: str, shape: tuple[int, ...], initializer: str, aggregation: str) -> Any:
-        """Add a float32 variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
+        """Add a float32 variable to a metric; `aggregation` ("sum" or "mean") combines the copies of the replicas."""
         return metric.add_variable(
             shape=shape, initializer=initializer, dtype="float32", aggregation=aggregation, name=name
         )
 
     def attach_metric(model: Any, name: str, metric: Any) -> None:
-        """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
-        locked = model._tracker.locked  # once a subclassed model is built, it takes no new parts
+        """Make a metric's variables part of the compiled steps of `model`, but not of its weights."""
+        locked = model._tracker.locked  # a built subclassed model accepts no new parts
         model._tracker.unlock()
         setattr(model, name, metric)
         if locked:
             model._tracker.lock()
 
     class _State(keras.losses.Loss):
-        """Something that files of weights keep, and that is no variable; `fit` is the training that it belongs to."""
+        """State other than variables that is saved in weights files; `fit` is the training to which it belongs."""
 
         def __init__(self, dump: Callable[[], str], load: Callable[[str], Any], fit: Any):
             super().__init__()
@@ -52,27 +59,27 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
             store["state"] = np.frombuffer(self.dump().encode(), np.uint8)
 
         def load_own_variables(self, store: Any) -> None:
-            names = store.keys()  # Keras hands out stores that are no mappings
+            names = store.keys()  # not every store of Keras is a mapping
             if "state" in names:
                 self.load(np.asarray(store["state"]).tobytes().decode())
 
     def is_baked_in(variable: Any, x: Tensor) -> bool:
-        """Whether the variable is a constant in the compiled step to which `x` belongs."""
+        """Return whether the variable is a constant in the compiled step to which `x` belongs."""
         if keras.backend.backend() != "jax":
             return False
         tracer = importlib.import_module("jax").core.Tracer
         return isinstance(x, tracer) and not isinstance(keras.ops.convert_to_tensor(variable), tracer)
 
     def to_numpy(x: Tensor) -> np.ndarray:
-        """The values of a tensor or variable; NumPy warns of how Keras reads a variable itself."""
+        """Return the values of a tensor or variable, without the NumPy warning about variables of Keras."""
         return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x)))
 
     def has_float64() -> bool:
-        """Whether the backend computes in float64 when asked to: JAX rounds it to float32."""
+        """Return whether the backend computes in float64 on request: JAX rounds to float32."""
         return keras.backend.backend() != "jax"
 
     def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
-        """How many items of each ascending row `(n, k)` are not above each value of that row `(n, m)`; int32."""
+        """Count the items of each ascending row `(n, k)` that are not above each value of that row `(n, m)`; int32."""
         name = keras.backend.backend()
         module = importlib.import_module(name)
         if name == "jax":
@@ -180,18 +187,18 @@ else:
         return x
 
     def add_metric_variable(metric: Any, name: str, shape: tuple[int, ...], initializer: str, aggregation: str) -> Any:
-        """Add a float32 variable to a metric; `aggregation` ("sum" or "mean") joins the replicas' copies."""
+        """Add a float32 variable to a metric; `aggregation` ("sum" or "mean") combines the copies of the replicas."""
         joined = {"sum": tf.VariableAggregation.SUM, "mean": tf.VariableAggregation.MEAN}[aggregation]
         return metric.add_weight(name=name, shape=shape, initializer=initializer, dtype="float32", aggregation=joined)
 
     def attach_metric(model: Any, name: str, metric: Any) -> None:
-        """Let the compiled steps of `model` carry the variables of a metric; its weights stay as they are."""
-        model._auto_track_sub_layers = False  # here a metric is a layer, and its variables would join the weights
+        """Make a metric's variables part of the compiled steps of `model`, but not of its weights."""
+        model._auto_track_sub_layers = False  # a metric is a layer here: its variables would be weights of the model
         setattr(model, name, metric)
         model._auto_track_sub_layers = True
 
     class _State(tf.train.experimental.PythonState):
-        """Something that checkpoints keep, and that is no variable; `fit` is the training that it belongs to."""
+        """State other than variables that is saved in checkpoints; `fit` is the training to which it belongs."""
 
         def __init__(self, dump: Callable[[], str], load: Callable[[str], Any], fit: Any):
             super().__init__()
@@ -204,27 +211,27 @@ else:
             self.load(string_value)
 
     def is_baked_in(_variable: Any, _x: Tensor) -> bool:
-        """Whether the variable is a constant in the compiled step to which `x` belongs: never here."""
+        """Return whether the variable is a constant in the compiled step to which `x` belongs: never here."""
         return False
 
     def to_numpy(x: Tensor) -> np.ndarray:
-        """The values of a tensor or variable."""
+        """Return the values of a tensor or variable."""
         return np.asarray(x)
 
     def has_float64() -> bool:
-        """Whether the backend computes in float64 when asked to."""
+        """Return whether the backend computes in float64 on request."""
         return True
 
     def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
-        """How many items of each ascending row `(n, k)` are not above each value of that row `(n, m)`; int32."""
+        """Count the items of each ascending row `(n, k)` that are not above each value of that row `(n, m)`; int32."""
         return tf.searchsorted(rows, values, side="right")
 
 
 def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:
-    """Let `BackupAndRestore` carry a text, and with Keras 3 files of the weights of `model` too.
+    """Save a text with `BackupAndRestore` and, with Keras 3, also in weights files of `model`.
 
-    Where another state of the same training has that name, it gets a number. The trainings are told apart by the
-    `History`, which is another one for each `fit`.
+    If another state of the same training has that name, a number is appended. Trainings are distinguished by their
+    `History`, since each `fit` creates a new one.
     """
     fit = getattr(model, "history", None)
     for place in (name if k == 0 else f"{name}_{k}" for k in count()):
@@ -235,7 +242,7 @@ def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[
 
 
 def tf_dataset(batches: Any, example: Any, length: int) -> Any:
-    """A `tf.data.Dataset` of what the function `batches` yields, `length` batches like `example`."""
+    """Return a `tf.data.Dataset` of the `length` batches that the function `batches` yields, shaped like `example`."""
     try:
         tf = importlib.import_module("tensorflow")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""One encoder, shared by both sides -> a model with two inputs."""
+"""Siamese model: two inputs, a shared encoder and a distance."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,8 @@ import keras
 
 from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._typing import Tensor
-from keras_balanced_siamese.layers import DistanceToProbability, EuclideanDistance
+from keras_balanced_siamese.layers.euclidean import EuclideanDistance
+from keras_balanced_siamese.layers.probability import DistanceToProbability
 from keras_balanced_siamese.layers.sides import SplitSides, StackSides
 
 
@@ -19,29 +20,29 @@ def siamese_model(
     one_pass: bool = False,
     name: str = "siamese",
 ) -> keras.Model:
-    """Join two items, one shared encoder and a distance into one functional model.
+    """Build a functional model with two inputs, a shared encoder and a distance.
 
     Args:
         encoder: A model from one item to its embedding `(batch, dim)`, with known inputs: a functional model, or a
             `Sequential` that starts with `keras.Input`. Encoders with several inputs (a tuple, list or dict) work too.
         distance: A layer called on `[left_embedding, right_embedding]`; `None` means `EuclideanDistance()`.
-        probability: If true, a trainable `DistanceToProbability` follows, and the output is the probability that both
-            items are of one class: the output for `WeightedBinaryCrossentropy`. If false it is the distance, for
-            `WeightedContrastiveLoss`. Or the layer that turns distances into probabilities, such as `calibrate` returns
-            for a trained encoder.
+        probability: If true, a trainable `DistanceToProbability` is appended, and the output is the probability that
+            both items are of one class, for `WeightedBinaryCrossentropy`. If false, the output is the distance, for
+            `WeightedContrastiveLoss`. A layer is appended as it is, such as the one that `calibrate` returns for a
+            trained encoder.
         one_pass: If true, the encoder is called once, on both sides as one batch of twice the size. If false, it is
-            called on one side after the other. Only an encoder that looks at its whole batch learns differently: batch
-            normalization then takes its statistics from both sides together, and updates them once a step.
+            called on each side in turn. The results differ only for encoders that use statistics of their batch: batch
+            normalization then takes its statistics from both sides together, and updates them once per step.
         name: Name of the model.
 
     Returns:
-        A model with the inputs `left` and `right` and an output `(batch, 1)`. For an encoder of several inputs each
-        side is a tuple or dict like the encoder's own, named `left_...` and `right_...`. The encoder is its layer of
-        the encoder's name: what is trained here is trained there.
+        A model with the inputs `left` and `right` and an output `(batch, 1)`. For an encoder with several inputs, each
+        side is a tuple or dict like the encoder's own, with names `left_...` and `right_...`. The encoder is a layer of
+        the model under its own name, and shares its weights.
 
     Raises:
-        TypeError: If `encoder` is no model, or another argument of the wrong kind.
-        ValueError: If the encoder's inputs are not known, or its output is not one tensor `(batch, dim)`.
+        TypeError: If `encoder` is not a model, or another argument has the wrong type.
+        ValueError: If the encoder's inputs are unknown, or its output is not one tensor `(batch, dim)`.
 
     Examples:
         >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
@@ -52,8 +53,8 @@ def siamese_model(
     """
     if not isinstance(encoder, keras.Model):
         raise TypeError(
-            "`encoder` must be a `keras.Model`; one layer becomes a model by `keras.Sequential([keras.Input(shape), "
-            f"layer])`. Received: encoder={encoder!r}"
+            "`encoder` must be a `keras.Model`. Wrap a single layer: `keras.Sequential([keras.Input(shape), layer])`. "
+            f"Received: encoder={encoder!r}"
         )
     if not getattr(encoder, "inputs", None):
         raise ValueError(
@@ -66,7 +67,9 @@ def siamese_model(
             f"Received: distance={distance!r}"
         )
     if isinstance(probability, type):
-        raise TypeError(f"`probability` must be a layer, made, and no class. Received: probability={probability!r}")
+        raise TypeError(
+            f"`probability` must be a layer instance, not a layer class. Received: probability={probability!r}"
+        )
     if not isinstance(probability, keras.layers.Layer):
         probability = flag("probability", probability)
     template = encoder.inputs[0] if isinstance(encoder, keras.Sequential) else encoder.input
@@ -98,7 +101,7 @@ def _encode(encoder: keras.Model, item: Any) -> Tensor:
 
 
 def _stack(left: Any, right: Any, name: str) -> Any:
-    """Inputs that hold both sides, in the structure of one of them."""
+    """Stack both sides, in the structure of one of them."""
     if isinstance(left, dict):
         return {key: _stack(one, right[key], f"{name}_{key}") for key, one in left.items()}
     if isinstance(left, tuple):
@@ -107,7 +110,7 @@ def _stack(left: Any, right: Any, name: str) -> Any:
 
 
 def _like(template: Any, name: str) -> Any:
-    """New inputs with the structure, shapes and dtypes of those given."""
+    """Create inputs with the structure, shapes and dtypes of the template."""
     if isinstance(template, dict):
         return {key: _like(one, f"{name}_{key}") for key, one in template.items()}
     if isinstance(template, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What every distance of two embeddings shares: its inputs, its precision, its shape and its mask."""
+"""Base class of the distance layers: inputs, precision, shape and mask."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from keras_balanced_siamese._typing import Tensor
 
 
 class PairDistance(keras.layers.Layer):
-    """Abstract: a distance along the last axis of two tensors, which is kept with the length 1."""
+    """Abstract base class of distances along the last axis of two tensors, which is kept with the length 1."""
 
     def __init__(self, **kwargs: Any):
-        super().__init__(autocast=False, **kwargs)  # the inputs must not lose their digits before they are subtracted
+        super().__init__(autocast=False, **kwargs)  # the inputs keep their precision until they are subtracted
         self.supports_masking = True
 
     def call(self, inputs: list[Tensor]) -> Tensor:
@@ -20,21 +20,21 @@ class PairDistance(keras.layers.Layer):
         return ops.cast(self._distance(_widen(left), _widen(right)), self.compute_dtype)
 
     def compute_mask(self, inputs: list[Tensor], previous_mask: Any = None) -> Tensor:
-        given = [one for one in (previous_mask or []) if one is not None]
-        if len(given) == 2:
-            return ops.logical_and(*given)
-        return given[0] if given else None
+        masks = [mask for mask in (previous_mask or []) if mask is not None]
+        if len(masks) == 2:
+            return ops.logical_and(*masks)
+        return masks[0] if masks else None
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return (*tuple(input_shape[0])[:-1], 1)
 
     def _distance(self, left: Tensor, right: Tensor) -> Tensor:
-        """`(..., 1)` distances of two tensors `(..., dim)` in float32 or wider."""
+        """Return the distances `(..., 1)` of two tensors `(..., dim)` in float32 or wider."""
         raise NotImplementedError
 
 
 def _widen(x: Tensor) -> Tensor:
-    """At least float32."""
+    """Cast to float32, unless the tensor is float64."""
     return x if "float64" in str(x.dtype) else ops.cast(x, "float32")
 
 
@@ -42,12 +42,12 @@ def _two_alike(inputs: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
         shape = getattr(inputs, "shape", None)
         received = f"{len(inputs)} inputs" if shape is None else f"one input of shape {tuple(shape)}"
-        raise ValueError(f"A distance layer is called on a list of two embeddings, [left, right]. Received: {received}")
+        raise ValueError(f"A distance layer takes a list of two embeddings, [left, right]. Received: {received}")
     left, right = (tuple(one.shape) for one in inputs)
     alike = len(left) == len(right) and all(a == b or a is None or b is None for a, b in zip(left, right, strict=True))
     if not alike or len(left) < 2:
         raise ValueError(
-            "A distance layer needs two embeddings of the same shape, (batch, dim). To compare one item with many, "
+            "A distance layer takes two embeddings of the same shape, (batch, dim). To compare one item with many, "
             f"repeat it first. Received: left of shape {left}, right of shape {right}"
         )
     return inputs[0], inputs[1]

@@ -1,20 +1,20 @@
 """Euclidean distance of two embeddings."""
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.layers._pair_distance import PairDistance
 
 
 def euclidean_distance(left: Tensor, right: Tensor) -> Tensor:
-    """Distance along the last axis, which is kept; exact 0 with a zero gradient where both are equal."""
+    """Return the distance along the last axis, which is kept: exactly 0, with a zero gradient, for equal vectors."""
     squared = ops.sum(ops.square(left - right), axis=-1, keepdims=True)  # (..., 1)
-    coincident = ops.equal(squared, 0.0)  # false for NaN, which has to stay NaN
-    # `where` twice: the gradient of the branch that is not taken must be finite too
+    coincident = ops.equal(squared, 0.0)  # false for NaN, which propagates
+    # `where` twice: the gradient of the unused branch must be finite too
     distance = ops.sqrt(ops.where(coincident, ops.ones_like(squared), squared))
     return ops.where(coincident, ops.zeros_like(squared), distance)
 
 
-@register(package=PACKAGE)
+@register
 class EuclideanDistance(PairDistance):
     """Euclidean distance of two embeddings.
 
@@ -22,13 +22,13 @@ class EuclideanDistance(PairDistance):
     d = sqrt(sum over k of (left_k - right_k) ** 2)
     ```
 
-    Equal embeddings have exactly the distance 0 and a zero gradient; every other pair has the true gradient, down to
-    the smallest distance whose square float32 can hold (about 1e-19): there is no epsilon under the root. Under a
-    float16 or bfloat16 policy the distance is computed in float32 and cast at the end.
+    Equal embeddings have exactly the distance 0 and a zero gradient. Every other pair has the true gradient, down to
+    the smallest distance whose square float32 can represent (about 1e-19), since there is no epsilon under the root.
+    Under a float16 or bfloat16 policy the distance is computed in float32 and cast at the end.
 
     Call arguments:
-        - `inputs`: list of two tensors of the same shape `(batch, dim)`. More axes, `(batch, time, dim)`, give one
-          distance each; their masks are joined: a step counts where both sides have it.
+        - `inputs`: list of two tensors of the same shape `(batch, dim)`. With more axes, `(batch, time, dim)`,
+          there is one distance per step, and the masks of both sides are combined with a logical and.
 
     Returns:
         `(batch, 1)` distances (`(batch, time, 1)` for more axes), not negative.

@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register, to_numpy
+from keras_balanced_siamese._backend import ops, register, to_numpy
 from keras_balanced_siamese._checks import finite, positive
 from keras_balanced_siamese._typing import Tensor
 
 
-@register(package=PACKAGE)
+@register
 class DistanceToProbability(keras.layers.Layer):
     """Probability that two items are of one class, from their distance.
 
@@ -19,22 +19,22 @@ class DistanceToProbability(keras.layers.Layer):
     p = sigmoid(slope * (threshold - d))
     ```
 
-    so `p` is 1/2 at the threshold and falls with the distance. Slope and threshold are learned with the rest of the
-    model, the slope never below 0; `trainable=False` fixes them. `calibrate` makes such a layer from distances.
+    `p` is 1/2 at the threshold and decreases with the distance. Slope and threshold are trained with the rest of the
+    model, and the slope stays non-negative; `trainable=False` fixes both. `calibrate` fits such a layer to distances.
 
     Args:
         slope: Starting slope, positive, in 1 / distance.
         threshold: Starting threshold, a distance.
-        calibration: What `calibrate` wrote down about how they came about; it is saved with the layer.
+        calibration: Record of how `calibrate` found slope and threshold; it is saved with the layer.
         **kwargs: See `keras.layers.Layer`; `dtype` has no effect.
 
     Call arguments:
         - `inputs`: distances of any shape.
 
     Returns:
-        Probabilities of the same shape. Slope, threshold and probabilities are float32 under every policy and whatever
-        `dtype` is passed: half precision would move the threshold, and rounds probabilities near 1 to 1, where
-        cross-entropy has no gradient.
+        Probabilities of the same shape. Slope, threshold and probabilities are float32 under every policy and for every
+        `dtype`: half precision would shift the threshold, and round probabilities near 1 to 1, where cross-entropy has
+        no gradient.
 
     Raises:
         ValueError: If the slope is not positive or the threshold not finite.
@@ -85,15 +85,15 @@ class DistanceToProbability(keras.layers.Layer):
 
     @property
     def calibration(self) -> dict[str, Any] | None:
-        """What `calibrate` wrote down, or `None`."""
+        """The record of `calibrate`, or `None`."""
         return json.loads(self._record)
 
     @property
     def current_slope(self) -> float:
-        """The slope as it is now, after training or loading."""
+        """The current slope, for example after training or loading."""
         return float(to_numpy(self._slope)) if self.built else self.slope
 
     @property
     def current_threshold(self) -> float:
-        """The threshold as it is now, after training or loading."""
+        """The current threshold, for example after training or loading."""
         return float(to_numpy(self._threshold)) if self.built else self.threshold

@@ -1,19 +1,19 @@
-"""Both sides of a batch of pairs as one batch of twice the size, and back."""
+"""Conversion of the two sides of a batch of pairs to one batch of twice the size, and back."""
 
 from typing import Any
 
 import keras
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._typing import Tensor
 
 
-@register(package=PACKAGE)
+@register
 class StackSides(keras.layers.Layer):
-    """Puts two batches into one: each left item is followed by its right one.
+    """Joins two batches into one in which each left item is followed by its right item.
 
-    Both items of a pair stay together, so that a batch that is spread over several devices stays where it is. The
-    items may have any shape and dtype. `SplitSides` is the way back.
+    The two items of a pair stay adjacent, so that no data moves between devices when the batch is distributed. Items
+    may have any shape and dtype. `SplitSides` is the inverse.
 
     Call arguments:
         - `inputs`: list of two tensors of the same shape `(batch, ...)`.
@@ -23,7 +23,7 @@ class StackSides(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs: Any):
-        super().__init__(autocast=False, **kwargs)  # the encoder decides what it does with its inputs
+        super().__init__(autocast=False, **kwargs)  # the encoder casts its own inputs
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         left, right = inputs
@@ -35,19 +35,19 @@ class StackSides(keras.layers.Layer):
         return (None if batch is None else 2 * batch, *rest)
 
 
-@register(package=PACKAGE)
+@register
 class SplitSides(keras.layers.Layer):
-    """Takes apart what `StackSides` put together.
+    """Separates the two sides that `StackSides` joined.
 
     Call arguments:
-        - `inputs`: embeddings `(2 * batch, dim)`, left and right by turns.
+        - `inputs`: embeddings `(2 * batch, dim)`, left and right alternating.
 
     Returns:
         List of the left and the right embeddings, each `(batch, dim)`.
     """
 
     def __init__(self, **kwargs: Any):
-        super().__init__(autocast=False, **kwargs)  # the distance decides about the precision
+        super().__init__(autocast=False, **kwargs)  # the distance layer sets the precision
 
     def call(self, inputs: Tensor) -> list[Tensor]:
         pairs = ops.reshape(inputs, (-1, 2, inputs.shape[-1]))  # (batch, 2, dim)

@@ -1,13 +1,4 @@
-"""Losses whose class weights stay live during training, one idea a file."""
+"""Losses on pairs and on batches, with class weights that can change during training."""
 
 from keras_balanced_siamese.losses._batch_loss import WeightedBatchLoss as WeightedBatchLoss
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss as WeightedLoss
-from keras_balanced_siamese.losses.batch_contrastive import WeightedBatchContrastiveLoss as WeightedBatchContrastiveLoss
-from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss as WeightedContrastiveLoss
-from keras_balanced_siamese.losses.cosine import WeightedCosineLoss as WeightedCosineLoss
-from keras_balanced_siamese.losses.crossentropy import WeightedBinaryCrossentropy as WeightedBinaryCrossentropy
-from keras_balanced_siamese.losses.multi_similarity import WeightedMultiSimilarityLoss as WeightedMultiSimilarityLoss
-from keras_balanced_siamese.losses.supervised_contrastive import (
-    WeightedSupervisedContrastiveLoss as WeightedSupervisedContrastiveLoss,
-)
-from keras_balanced_siamese.losses.triplet import WeightedTripletLoss as WeightedTripletLoss

@@ -1,4 +1,4 @@
-"""What every loss on a batch of embeddings shares: labels, class weights, who counts, and one value an anchor."""
+"""Base class of the losses on a batch of embeddings, with one value per anchor."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,57 +12,57 @@ from keras_balanced_siamese._pairwise import PairMasks
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
 
-EXACT = 2.0**24  # from here on float32 does not tell whole numbers apart
-NOWHERE = -1e30  # a logit that counts as minus infinity, and whose differences are finite
+LABEL_LIMIT = 2.0**24  # from here on neighbouring integers are equal in float32
+MASKED_LOGIT = -1e30  # acts as minus infinity, but its differences are finite
 
 
 class Term(NamedTuple):
-    """A sum over the pairs (or triplets) of each anchor, `(B,)` each."""
+    """Sums over the pairs (or triplets) of each anchor, each `(B,)`."""
 
     plain: Tensor
     weighted: Tensor
-    count: Tensor  # how many were added; 0 for what is no anchor
+    count: Tensor  # number of summands; 0 for an item that is not an anchor
 
 
 class WeightedBatchLoss(WeightedLoss):
-    """Abstract: a loss on embeddings `(B, dim)` and class labels `(B,)`, which pairs inside the batch.
+    """Abstract loss on embeddings `(B, dim)` and class labels `(B,)`, which forms pairs inside the batch.
 
-    A subclass gives terms. Each is divided by the count of the whole batch, so that the mean over the batch is the sum
-    of the terms' means over what they counted.
+    A subclass returns terms. Each term is divided by its count over the whole batch, so the mean over the batch is the
+    sum of the means of the terms.
     """
 
     def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):
         if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
             kwargs["dtype"] = "float32"
-        super().__init__(class_weight, None if class_weight is None else _whole_numbers(class_weight), **kwargs)
+        super().__init__(class_weight, None if class_weight is None else _integer_classes(class_weight), **kwargs)
         if "16" in str(self.dtype):
             raise ValueError(
-                "Class labels are cast to the `dtype` of the loss, and half precision cannot hold them: leave it out; "
-                f"a mixed precision policy does not touch it. Received: dtype={self.dtype!r}"
+                "`dtype` must be float32 or float64: class labels are cast to it, and half precision cannot hold them. "
+                f"Omit it; mixed precision policies do not change it. Received: dtype={self.dtype!r}"
             )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        labels, x = _one_label_each(y_true, y_pred)  # (B,), (B, dim)
+        labels, x = _labels_and_embeddings(y_true, y_pred)  # (B,), (B, dim)
         pairs = PairMasks(labels)
         weight = None if self.live_weights is None else self.live_weights.weights_of(labels)
-        losses, own = self._losses(x, pairs, weight)
+        losses, unweighted = self._losses(x, pairs, weight)
         if self.live_weights is not None:
-            self.live_weights.update_state_of(labels, ops.stop_gradient(own), pairs.anchor)
-        return losses + _nan_where_broken(labels, x)
+            self.live_weights.update_state_of(labels, ops.stop_gradient(unweighted), pairs.anchor)
+        return losses + _nan_if_not_finite(labels, x)
 
     def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The weighted loss of each anchor, and what it has without weights and among its own pairs; `(B,)` both."""
+        """Return the weighted losses of the anchors and the unweighted means over their own pairs, each `(B,)`."""
         terms = self._terms(x, pairs, weight)
-        losses = sum(term.weighted * share_of(term.count) for term in terms)
+        losses = sum(term.weighted * mean_factor(term.count) for term in terms)
         return losses, sum(term.plain / at_least_one(term.count) for term in terms)
 
     def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
         raise NotImplementedError
 
 
-def sums(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> Term:
-    """The term of the losses `(B, B)` of the pairs in `mask`, each weighted by both members."""
-    losses = ops.cast(ops.where(mask, losses, 0.0), count.dtype)  # some operations of Keras make float32 of float64
+def pair_term(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> Term:
+    """Sum the losses `(B, B)` of the pairs in `mask`, weighted by both members."""
+    losses = ops.cast(ops.where(mask, losses, 0.0), count.dtype)  # some operations of Keras convert float64 to float32
     if weight is None:
         plain = ops.sum(losses, axis=1)
         return Term(plain, plain, count)
@@ -70,14 +70,14 @@ def sums(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> 
     return Term(both[:, 0], weight * both[:, 1], count)
 
 
-def _whole_numbers(class_weight: Any) -> list[int]:
-    """The classes of a mapping, sorted."""
+def _integer_classes(class_weight: Any) -> list[int]:
+    """Return the sorted classes of a mapping of weights."""
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"`class_weight` must be a mapping of class to weight. Received: class_weight={class_weight!r}")
     odd = [label for label in class_weight if isinstance(label, bool) or not isinstance(label, Integral)]
-    if odd or not class_weight or not all(abs(int(label)) < EXACT for label in class_weight):
+    if odd or not class_weight or not all(abs(int(label)) < LABEL_LIMIT for label in class_weight):
         raise ValueError(
-            "`class_weight` must have the whole numbers that `y_true` holds as its keys, below 2 ** 24: for a "
+            "The keys of `class_weight` must be the integers of `y_true`, below 2 ** 24: for a "
             "`BalancedBatchSequence` the positions in its `classes`, "
             "`{k: weights[label] for k, label in enumerate(batches.classes)}`. "
             f"Received: {str(dict(class_weight))[:200]}"
@@ -85,39 +85,39 @@ def _whole_numbers(class_weight: Any) -> list[int]:
     return sorted(int(label) for label in class_weight)
 
 
-def _one_label_each(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels `(B,)` and embeddings `(B, dim)`, in float32 or wider."""
+def _labels_and_embeddings(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Check and return labels `(B,)` and embeddings `(B, dim)`, in float32 or wider."""
     labels, x = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     given = tuple(labels.shape), tuple(x.shape)
     one_each = len(given[0]) == 1 or (len(given[0]) == 2 and given[0][1] in (1, None))
     if len(given[1]) != 2 or not one_each or (None not in (given[0][0], given[1][0]) and given[0][0] != given[1][0]):
         raise ValueError(
-            "This loss needs embeddings `y_pred` of shape (batch, dim) and one class label for each, `y_true` of shape "
-            "(batch,) or (batch, 1). One-hot rows become labels by `y.argmax(axis=1)`. "
+            "This loss needs embeddings `y_pred` of shape (batch, dim) and one class label per embedding, `y_true` of "
+            "shape (batch,) or (batch, 1). One-hot labels: pass `y.argmax(axis=1)`. "
             f"Received: y_true of shape {given[0]}, y_pred of shape {given[1]}"
         )
     if given[1][1] == 1:
         warnings.warn(
-            "Embeddings of one number: if they are the distances of a `siamese_model`, they need a loss on pairs, such "
-            "as `WeightedContrastiveLoss`; a loss on class labels trains the encoder alone.",
+            "Embeddings have one dimension. If they are distances from a `siamese_model`, use a loss on pairs, such as "
+            "`WeightedContrastiveLoss`; this loss is for an encoder and class labels.",
             stacklevel=4,
         )
     dtype = "float64" if "float64" in str(x.dtype) else "float32"
     return ops.reshape(ops.cast(labels, dtype), (-1,)), ops.cast(x, dtype)
 
 
-def share_of(count: Tensor) -> Tensor:
-    """What a sum over an anchor's pairs is multiplied by: the size of the batch over the sum of the counts `(B,)`."""
+def mean_factor(count: Tensor) -> Tensor:
+    """Return the size of the batch divided by the sum of `count` `(B,)`, a factor of the sums of the anchors."""
     return ops.cast(ops.shape(count)[0], count.dtype) / at_least_one(ops.sum(count))
 
 
 def at_least_one(count: Tensor) -> Tensor:
-    """A count to divide by."""
+    """Return `count`, or 1 where it is 0."""
     return ops.maximum(count, ops.ones_like(count))
 
 
-def _nan_where_broken(labels: Tensor, x: Tensor) -> Tensor:
-    """0, or NaN if an embedding or a label is not finite: it has to show even if its pairs do not count."""
-    whole = ops.isfinite(ops.sum(x) + ops.sum(labels))
-    whole = ops.logical_and(whole, ops.max(ops.abs(labels)) < EXACT)
-    return ops.where(whole, ops.zeros_like(x[0, 0]), ops.cast(float("nan"), x.dtype))
+def _nan_if_not_finite(labels: Tensor, x: Tensor) -> Tensor:
+    """Return 0, or NaN if any embedding or label is not finite or a label is too large, even without pairs."""
+    valid = ops.isfinite(ops.sum(x) + ops.sum(labels))
+    valid = ops.logical_and(valid, ops.max(ops.abs(labels)) < LABEL_LIMIT)
+    return ops.where(valid, ops.zeros_like(x[0, 0]), ops.cast(float("nan"), x.dtype))

@@ -1,4 +1,4 @@
-"""Class weights that a compiled training step reads afresh, and its record of each class's loss."""
+"""Class weights that a compiled training step reads at every call, and the recorded loss of each class."""
 
 import itertools
 import warnings
@@ -19,10 +19,10 @@ from keras_balanced_siamese._typing import Label, Tensor
 
 
 class LiveClassWeights(keras.metrics.Metric):
-    """A metric, because metric variables are the only ones that are live in a compiled step on every backend.
+    """Class weights as variables of a metric, the only variables read at every compiled step on every backend.
 
-    Attached to a model (`attach_to`), its variables travel through the compiled step, so a weight assigned between two
-    steps is used by the next one. It is never part of a saved file: the loss that owns it saves the weights itself.
+    After `attach_to(model)`, the variables are part of the state of the compiled step, so a weight assigned between two
+    steps is used in the next one. The metric is not saved: the loss that owns it saves the weights.
 
     Args:
         classes: The K class labels.
@@ -33,7 +33,7 @@ class LiveClassWeights(keras.metrics.Metric):
     def __init__(self, classes: list[Label], weights: np.ndarray, name: str = "live_class_weights"):
         super().__init__(name=name, dtype="float32")
         self.classes = classes
-        self.recording = False  # whether a model tracks the variables
+        self.recording = False  # whether the variables are attached to a model
         self._baked_in = False
         shape = (len(classes),)
         self.class_weight = add_metric_variable(self, "class_weight", shape, "ones", "mean")
@@ -42,22 +42,22 @@ class LiveClassWeights(keras.metrics.Metric):
         self.set_weights_of_classes(weights)
 
     def weights_of_classes(self) -> np.ndarray:
-        """The weights as they are now, `(K,)`."""
+        """Return the current weights, `(K,)`."""
         return to_numpy(self.class_weight).astype("float64")
 
     def set_weights_of_classes(self, weights: np.ndarray) -> None:
-        """Assign `(K,)` weights; warn where a step compiled without them would not see it."""
+        """Assign `(K,)` weights; warn if a compiled step keeps the old ones."""
         weights = np.asarray(weights, "float32")
         if self._baked_in and (weights != to_numpy(self.class_weight)).any():
             warnings.warn(
                 "On this backend a step that is already compiled keeps the old class weights: call `model.compile` "
-                "again, or let `AdaptiveClassWeight` change them.",
+                "again, or change the weights with `AdaptiveClassWeight`.",
                 stacklevel=3,
             )
         self.class_weight.assign(weights)
 
     def update_state(self, labels: Tensor, losses: Tensor) -> None:
-        """Add the unweighted losses of items to the classes 0 and 1; a soft label shares its item between them."""
+        """Add unweighted losses to the classes 0 and 1; a soft label divides its item between the two."""
         if self._records(losses):
             labels, losses = (ops.reshape(ops.cast(one, "float32"), (-1, 1)) for one in (labels, losses))
             membership = ops.concatenate([1.0 - labels, labels], axis=1)  # (n, 2)
@@ -65,34 +65,34 @@ class LiveClassWeights(keras.metrics.Metric):
             self.count.assign_add(ops.sum(membership, axis=0))
 
     def update_state_of(self, labels: Tensor, losses: Tensor, counted: Tensor) -> None:
-        """Add the unweighted losses `(n,)` of the items that are `counted`, by their labels `(n,)`."""
+        """Add the unweighted losses `(n,)` of the items in the mask `counted` to the classes of their labels `(n,)`."""
         if self._records(losses):
             counted, position, n = ops.cast(counted, "float32"), self._positions(labels), len(self.classes)
             self.total.assign_add(ops.segment_sum(ops.cast(losses, "float32") * counted, position, n))
             self.count.assign_add(ops.segment_sum(counted, position, n))
 
     def weights_of(self, labels: Tensor) -> Tensor:
-        """The weight `(n,)` of each of the labels `(n,)`, whole numbers as floats; NaN for one that is no class."""
+        """Return the weights `(n,)` of the labels `(n,)`, integers as floats; NaN for an unknown label."""
         position = self._positions(labels)
-        known = ops.equal(ops.take(self._labels(labels), position, axis=0), labels)
-        weights = ops.cast(ops.convert_to_tensor(self.class_weight), _float(labels))
+        known = ops.equal(ops.take(self._class_labels(labels), position, axis=0), labels)
+        weights = ops.cast(ops.convert_to_tensor(self.class_weight), _float_dtype(labels))
         return ops.where(known, ops.take(weights, position, axis=0), float("nan"))
 
     def _records(self, losses: Tensor) -> bool:
-        """Whether to record; a step of a model that does not carry the variables must not."""
+        """Return whether to record; a step that does not have the variables in its state must not."""
         if is_baked_in(self.class_weight, losses):
             self._baked_in = True
             return False
         return self.recording
 
-    def _labels(self, like: Tensor) -> Tensor:
-        return ops.convert_to_tensor(np.asarray(self.classes, _float(like)))
+    def _class_labels(self, like: Tensor) -> Tensor:
+        return ops.convert_to_tensor(np.asarray(self.classes, _float_dtype(like)))
 
     def _positions(self, labels: Tensor) -> Tensor:
-        return ops.maximum(count_not_above(self._labels(labels)[None, :], labels[None, :])[0] - 1, 0)
+        return ops.maximum(count_not_above(self._class_labels(labels)[None, :], labels[None, :])[0] - 1, 0)
 
     def result(self) -> dict[str, Tensor]:
-        """Nothing: `AdaptiveClassWeight` reports, and what `model.evaluate` returns does not change."""
+        """Return an empty dict, so that the results of `model.evaluate` do not change."""
         return {}
 
     def reset_state(self) -> None:
@@ -100,29 +100,29 @@ class LiveClassWeights(keras.metrics.Metric):
         self.count.assign(np.zeros(len(self.classes), "float32"))
 
     def attach_to(self, model: keras.Model) -> None:
-        """Let the compiled steps of `model` carry these variables, and start to record."""
+        """Add the variables to the compiled steps of `model` and start recording."""
         self.recording, self._baked_in = True, False
-        for k in itertools.count():  # the same name in every process: some checkpoints go by it
+        for k in itertools.count():  # the same name in every process, as some checkpoints use it
             attached = getattr(model, f"_{self.name}_{k}", None)
             if attached is self:
                 return
             if attached is None:
                 attach_metric(model, f"_{self.name}_{k}", self)
                 break
-        # a step that was compiled before (by an earlier `fit`) does not record: let `fit` compile it again
+        # a step compiled by an earlier `fit` does not record: make `fit` compile it again
         model.train_function = model.test_function = None
 
     def means_and_counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss `(K,)` and number of items `(K,)` of each class since the last reset; NaN where none was seen."""
+        """Return mean losses, NaN for a class without items, and numbers of items since the last reset, each `(K,)`."""
         total, count = to_numpy(self.total).astype("float64"), to_numpy(self.count).astype("float64")
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0), count
 
     def save_own_variables(self, store: Any) -> None:
-        """Nothing: the loss saves the weights."""
+        """Save nothing: the loss saves the weights."""
 
     def load_own_variables(self, store: Any) -> None:
-        """Nothing: the loss loads the weights."""
+        """Load nothing: the loss loads the weights."""
 
 
-def _float(x: Tensor) -> str:
+def _float_dtype(x: Tensor) -> str:
     return "float64" if "float64" in str(x.dtype) else "float32"

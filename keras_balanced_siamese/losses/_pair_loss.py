@@ -1,4 +1,4 @@
-"""What every loss per pair shares: its labels, the weights of the two labels, and the alignment of shapes."""
+"""Base class of the losses on pairs, and the alignment of the shapes of labels and predictions."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
 
 
 class WeightedPairLoss(WeightedLoss):
-    """Abstract: a loss per pair whose label is 0 or 1, times the weight of that label."""
+    """Abstract loss per pair with the label 0 or 1, multiplied by the weight of the label."""
 
     def __init__(self, class_weight: ClassWeights | None, similar_label: int, **kwargs: Any):
         super().__init__(class_weight, [0, 1], **kwargs)
@@ -23,7 +23,7 @@ class WeightedPairLoss(WeightedLoss):
         return labels if self.similar_label == 1 else 1.0 - labels
 
     def _weigh(self, labels: Tensor, losses: Tensor) -> Tensor:
-        """The losses times the weights of their labels; a soft label mixes the two weights, and others give NaN."""
+        """Multiply the losses by the weights of their labels, interpolated for soft labels; NaN outside [0, 1]."""
         assert self.live_weights is not None
         inside = ops.logical_and(labels >= 0.0, labels <= 1.0)
         losses = ops.where(inside, losses, ops.cast(float("nan"), losses.dtype))
@@ -33,17 +33,17 @@ class WeightedPairLoss(WeightedLoss):
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring labels and predictions to one shape, one value a pair, so that nothing is broadcast.
+    """Bring labels and predictions to one shape with one value per pair, so that nothing is broadcast.
 
     Returns:
-        Both with the shape of `y_pred` less a last axis of length 1, in float32 or wider.
+        Labels and predictions in the shape of `y_pred` without a last axis of length 1, in float32 or wider.
 
     Raises:
-        ValueError: If the shapes still differ then.
+        ValueError: If the shapes still differ.
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     if len(y_true.shape) > 1 and (len(y_pred.shape) < len(y_true.shape) or y_pred.shape[-1] in (1, None)):
-        y_true = _without_classes(y_true)
+        y_true = _label_column(y_true)
     given = tuple(y_true.shape), tuple(y_pred.shape)
     y_true, y_pred = _drop_last_axis(y_true, given[1]), _drop_last_axis(y_pred, given[0])
     shapes = tuple(y_true.shape), tuple(y_pred.shape)
@@ -51,24 +51,24 @@ def align(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         a is not None and b is not None and a != b for a, b in zip(*shapes, strict=True)
     ):
         raise ValueError(
-            "This loss needs one label and one prediction per pair: `y_true` and `y_pred` of shape (batch, 1) or "
-            f"(batch,). Received: y_true of shape {given[0]}, y_pred of shape {given[1]}"
+            "This loss needs one label and one prediction per pair: `y_true` and `y_pred` must have the shape "
+            f"(batch, 1) or (batch,). Received: y_true of shape {given[0]}, y_pred of shape {given[1]}"
         )
     dtype = "float64" if "float64" in str(y_pred.dtype) else "float32"
     return ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
 
 
-def _without_classes(y_true: Tensor) -> Tensor:
-    """The first column of three, the others being the classes of both sides; anything else as it is."""
+def _label_column(y_true: Tensor) -> Tensor:
+    """Select the first of three columns, as the others are the classes of both sides; keep any other shape."""
     known = y_true.shape[-1]
     if known is not None:
         return y_true[..., :1] if known == 3 else y_true
-    columns = ops.shape(y_true)[-1]  # only known when the step runs
+    columns = ops.shape(y_true)[-1]  # known only when the step runs
     return y_true[..., : ops.where(ops.equal(columns, 3), 1, columns)]
 
 
 def _drop_last_axis(x: Tensor, other: tuple[int | None, ...]) -> Tensor:
-    """Without the last axis, if it is 1 long, or has to be for `x` to fit a tensor of the shape `other`."""
+    """Drop the last axis if its length is 1, or is unknown and must be 1 for `x` to match the shape `other`."""
     rank, last = len(x.shape), x.shape[-1] if len(x.shape) else None
     extra = rank > len(other) or (rank == len(other) and other[-1] == 1)
     return ops.squeeze(x, axis=-1) if rank > 1 and rank >= len(other) and (last == 1 or (last is None and extra)) else x

@@ -1,4 +1,4 @@
-"""What every loss with live class weights shares: checking, showing, changing and saving them."""
+"""Base class of the losses with class weights that can change during training."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from keras_balanced_siamese.losses._live_class_weights import LiveClassWeights
 
 
 class WeightedLoss(Loss):
-    """Abstract: a loss with a weight for each of the whole numbers `classes`, or without any weights."""
+    """Abstract loss with a weight for each of the integers `classes`, or without weights."""
 
     live_weights: LiveClassWeights | None
 
@@ -27,12 +27,12 @@ class WeightedLoss(Loss):
 
     @property
     def class_weight(self) -> Mapping[int, float] | None:
-        """The weights as they are now; assign a mapping of the same classes to change them.
+        """Current weights; assign a mapping with the same classes to change them.
 
-        An assignment reaches the very next step of a running `fit` when an `AdaptiveClassWeight` callback watches this
-        loss, on every backend. Without it, a backend may go on with the weights that the step was compiled with: there
-        an assignment warns, and `model.compile` takes it up. Weights of a model that are loaded from a file bring the
-        class weights with them.
+        If an `AdaptiveClassWeight` callback adapts this loss, an assignment during `fit` takes effect at the next step,
+        on every backend. Otherwise a backend may keep the weights with which the step was compiled: there an
+        assignment raises a warning and takes effect after `model.compile`. Loading the weights of a model from a file
+        also restores the class weights.
         """
         if self.live_weights is None:
             return None
@@ -43,8 +43,8 @@ class WeightedLoss(Loss):
     def class_weight(self, class_weight: ClassWeights) -> None:
         if self.live_weights is None:
             raise ValueError(
-                "This loss was made without class weights, and has no place for them: pass `class_weight` when you "
-                f"make it, weights of 1 if need be. Received: class_weight={class_weight!r}"
+                "This loss was created without class weights, so they cannot be set: pass `class_weight` to its "
+                f"constructor, for example with weights of 1. Received: class_weight={class_weight!r}"
             )
         self.live_weights.set_weights_of_classes(align_weights(class_weight, self.live_weights.classes))
 
@@ -54,28 +54,28 @@ class WeightedLoss(Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        # JSON has turned the classes into strings
+        # the keys of a mapping are strings in JSON
         given = config.get("class_weight")
         if given is not None:
             config = {**config, "class_weight": {int(label): weight for label, weight in given.items()}}
         return cls(**config)
 
     def save_own_variables(self, store: Any) -> None:
-        """Put the weights into the file, so that a resumed training goes on with them."""
+        """Save the weights, so that resumed training continues with them."""
         if self.live_weights is not None:
             store["class_weight"] = to_numpy(self.live_weights.class_weight)
             store["classes"] = np.array(self.live_weights.classes)
 
     def load_own_variables(self, store: Any) -> None:
-        """Take the weights from the file, if it has any, and they are of the same classes."""
-        names = store.keys()  # Keras hands out stores that are no mappings
+        """Load the weights if the file has weights of the same classes."""
+        names = store.keys()  # some stores of Keras are not mappings
         if self.live_weights is None or "class_weight" not in names:
             return
         saved, own = np.asarray(store["classes"]).tolist(), self.live_weights.classes
         if saved != own:
             warnings.warn(
-                f"The loss keeps its class weights: the file has weights of other classes. Received: {saved[:20]} "
-                f"instead of {own[:20]}",
+                f"Class weights are not loaded, as the file has weights of other classes: expected {own[:20]}. "
+                f"Received: {saved[:20]}",
                 stacklevel=2,
             )
             return

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import at_least, flag, one_of, positive
 from keras_balanced_siamese._pairwise import DISTANCES, PairMasks, sums_over_others
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch_loss import WeightedBatchLoss, at_least_one, share_of
+from keras_balanced_siamese.losses._batch_loss import WeightedBatchLoss, at_least_one, mean_factor
 
 
-@register(package=PACKAGE)
+@register
 class WeightedBatchContrastiveLoss(WeightedBatchLoss):
-    """Contrastive loss on all pairs that a batch of embeddings can form, weighted by the classes of both members.
+    """Contrastive loss on all pairs of a batch of embeddings, weighted by the classes of both members.
 
     ```
     loss = 1/2 * mean over positive pairs of w_a * w_b * max(d_ab - positive_margin, 0) ** 2
@@ -19,32 +19,31 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
     ```
 
     One pass of the encoder over B items gives B (B - 1) / 2 pairs instead of B / 2. Positive and negative pairs are
-    averaged apart, and before weights each kind counts half: the few positive pairs of a batch are not lost among the
-    negative ones, and the loss has the scale of `WeightedContrastiveLoss` on as many pairs of each kind. Weights that
-    go with 1 / n_c make the negative pairs count more than half. An anchor counts if it has a positive and a negative
-    in the batch. Without such an anchor the loss is 0, with a zero gradient: a batch of one class pulls nothing
-    together.
+    averaged separately, and without weights each kind contributes one half. So the negative pairs do not outweigh the
+    few positive pairs, and the scale is that of `WeightedContrastiveLoss` on equal numbers of both kinds. With weights
+    proportional to 1 / n_c, negative pairs contribute more than half. Only anchors with a positive and a negative in
+    the batch are included. Without such an anchor, as in a batch of one class, the loss and its gradient are 0.
 
-    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+    The loss is NaN if a label has no weight or is 2 ** 24 or more, or if an embedding or a label is NaN.
 
     Args:
-        margin: Distance from which a negative pair costs nothing. Positive.
-        positive_margin: Distance up to which a positive pair costs nothing, from 0 to less than `margin`.
-        squared: If false, what is beyond a margin counts as it is, and not squared.
+        margin: Distance from which the loss of a negative pair is 0. Positive.
+        positive_margin: Distance up to which the loss of a positive pair is 0, from 0 to less than `margin`.
+        squared: Whether to square the violations of the margins.
         distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
-            are live: see the property of the same name, and `AdaptiveClassWeight`.
-        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
+            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
-        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_true`: class labels `(B,)` or `(B, 1)`, integers below 2 ** 24, as from `BalancedBatchSequence`.
         - `y_pred`: embeddings `(B, dim)`.
-        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+        - `sample_weight`: optional `(B,)`, factors of the losses of the anchors.
 
     Raises:
-        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
-            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
-        TypeError: For weights that are no mapping of numbers.
+        ValueError: If an argument is out of its range, a weight is negative, not finite or not keyed by an integer,
+            `dtype` is half precision, or a shape differs from the above (one-hot labels).
+        TypeError: If the weights are not a mapping to numbers.
 
     Examples:
         >>> loss = WeightedBatchContrastiveLoss(margin=1.0)
@@ -79,10 +78,10 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         self.distance = one_of("distance", distance, DISTANCES)
 
     def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        pull_share, push_share = 0.5 * share_of(pairs.n_positive), 0.5 * share_of(pairs.n_negative)
+        pull_factor, push_factor = 0.5 * mean_factor(pairs.n_positive), 0.5 * mean_factor(pairs.n_negative)
         record = self.live_weights is not None and self.live_weights.recording
         power = 2.0 if self.squared else 1.0
-        pull_by, push_by = (ops.sqrt(one) if self.squared else one for one in (pull_share, push_share))
+        pull_by, push_by = (ops.sqrt(one) if self.squared else one for one in (pull_factor, push_factor))
 
         def curve(d: Tensor) -> Any:
             beyond = ops.where(pairs.same, pull_by * self._pull(d), push_by * ops.maximum(self.margin - d, 0.0))
@@ -94,13 +93,13 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
 
             if not record:
                 return losses, derivative, ops.zeros_like(d[:, :1])
-            pull, push = at_least_one(pairs.n_positive) * pull_share, at_least_one(pairs.n_negative) * push_share
+            pull, push = at_least_one(pairs.n_positive) * pull_factor, at_least_one(pairs.n_negative) * push_factor
             own = ops.where(pairs.same, losses / pull[:, None], losses / push[:, None])
             return losses, derivative, 0.5 * ops.sum(own, axis=1, keepdims=True)
 
         sums = sums_over_others(x, self.distance, weight, curve)
-        counted = ops.cast(pairs.anchor, x.dtype)
-        own_weight = counted if weight is None else counted * weight
+        included = ops.cast(pairs.anchor, x.dtype)
+        own_weight = included if weight is None else included * weight
         return own_weight * sums[:, 0], sums[:, 1]
 
     def _pull(self, d: Tensor) -> Tensor:

@@ -1,48 +1,49 @@
-"""Cosine loss on the cosine distance of two embeddings, weighted by the pair's label."""
+"""Cosine loss on the cosine distance of two embeddings, weighted by the label of the pair."""
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import finite
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._pair_loss import WeightedPairLoss, align
 
 
 def cosine_loss(similar: Tensor, distance: Tensor, margin: float = 0.0) -> Tensor:
-    """Similar pairs pay their distance, different ones by how much their cosine exceeds the margin."""
+    """Penalise similar pairs by their distance and dissimilar pairs by the excess of their cosine over the margin."""
     return similar * distance + (1.0 - similar) * ops.maximum(1.0 - distance - margin, 0.0)
 
 
-@register(package=PACKAGE)
+@register
 class WeightedCosineLoss(WeightedPairLoss):
-    """Cosine loss on cosine distances, with a weight for similar and one for different pairs.
+    """Cosine loss on cosine distances, with one weight for similar and one for dissimilar pairs.
 
     ```
     loss_i = w_i * (s_i * d_i + (1 - s_i) * max(1 - d_i - margin, 0))
     ```
 
-    `s_i` is 1 for a similar pair, `d_i` the cosine distance from 0 to 2 (1 - cosine, as `CosineDistance` gives it), so
-    that `1 - d_i` is the cosine, and `w_i` the class weight of the pair's label. Elsewhere it is called cosine
-    embedding loss, and different pairs have the label -1. For a distance without an upper end there is
-    `WeightedContrastiveLoss`.
+    `s_i` is 1 for a similar pair, `d_i` the cosine distance from 0 to 2 (1 - cosine, as from `CosineDistance`), so
+    that `1 - d_i` is the cosine, and `w_i` the class weight of the pair's label. This is the cosine embedding loss,
+    in which other packages label dissimilar pairs -1. For unbounded distances, use `WeightedContrastiveLoss`.
 
     Args:
-        margin: Cosine up to which a different pair costs nothing, from -1 to less than 1. At 0 different classes may
-            stand at right angles; a larger one leaves room for more classes than the embedding has dimensions.
-        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. Soft labels mix
-            the two. They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        margin: Cosine up to which the loss of a dissimilar pair is 0, from -1 to less than 1. At 0, orthogonal
+            embeddings have no loss; a larger margin leaves room for more classes than the embedding has dimensions.
+        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a
+            soft label is interpolated. Weights can change during training: see the property `class_weight` and
+            `AdaptiveClassWeight`.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         reduction, name, dtype: See `keras.losses.Loss`.
 
     Call arguments:
-        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; outside the loss is NaN. Labels -1 and 1 become such
-          by `(y + 1) / 2`. Of three columns the first is the label, as a `BalancedPairSequence(with_classes=True)` has.
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; the loss of other labels is NaN. Convert labels -1
+          and 1 by `(y + 1) / 2`. Of three columns, as from `BalancedPairSequence(with_classes=True)`, the first is the
+          label.
         - `y_pred`: cosine distances `(batch, 1)` or `(batch,)`.
-        - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
+        - `sample_weight`: optional `(batch,)`, factors of the weighted losses.
 
     Raises:
-        ValueError: For a margin outside `[-1, 1)`, weights that are negative, not finite or not for exactly 0 and 1, or
-            labels and distances of different shapes.
+        ValueError: If the margin is outside `[-1, 1)`, a weight is negative or not finite, the keys of the weights are
+            not 0 and 1, or the shapes of labels and distances differ.
 
     Examples:
         >>> loss = WeightedCosineLoss(margin=0.25, class_weight={0: 2.0, 1: 1.0})
@@ -65,8 +66,8 @@ class WeightedCosineLoss(WeightedPairLoss):
         self.margin = finite("margin", margin)
         if not -1 <= self.margin < 1:
             raise ValueError(
-                "`margin` must be a cosine, from -1 to less than 1: it is not a distance, as the margin of "
-                f"`WeightedContrastiveLoss` is. Received: margin={margin!r}"
+                "`margin` must be a cosine from -1 to less than 1, not a distance as in `WeightedContrastiveLoss`. "
+                f"Received: margin={margin!r}"
             )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

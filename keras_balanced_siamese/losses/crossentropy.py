@@ -1,8 +1,8 @@
-"""Binary cross-entropy on the probability that two items are of one class, weighted by the pair's label."""
+"""Binary cross-entropy on the probability that two items are of one class, weighted by the label of the pair."""
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import at_least, flag, fraction
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._pair_loss import WeightedPairLoss, align
@@ -11,21 +11,21 @@ EPSILON = 1e-7
 
 
 def binary_crossentropy(target: Tensor, probability: Tensor, gamma: float = 0.0) -> Tensor:
-    """Focal cross-entropy of probabilities, which are kept 1e-7 away from 0 and 1."""
+    """Focal cross-entropy of probabilities, clipped to 1e-7 from 0 and 1."""
     inside = ops.clip(probability, EPSILON, 1.0 - EPSILON)
-    probability = ops.where(ops.isnan(probability), probability, inside)  # old XLA clips NaN to the lower end
+    probability = ops.where(ops.isnan(probability), probability, inside)  # older XLA clips NaN to the lower bound
     return _focal(target, ops.log(probability), ops.log(1.0 - probability), gamma)
 
 
 def binary_crossentropy_from_logits(target: Tensor, logit: Tensor, gamma: float = 0.0) -> Tensor:
-    """Focal cross-entropy of logits, without an overflow at either end."""
+    """Focal cross-entropy of logits, without overflow."""
     return _focal(target, -_softplus(-logit), -_softplus(logit), gamma)
 
 
 def _focal(target: Tensor, log_p: Tensor, log_q: Tensor, gamma: float) -> Tensor:
-    """Both sides of the cross-entropy, each times the other one's probability to the power gamma.
+    """Sum the two terms of the cross-entropy, each times the probability of the other outcome to the power gamma.
 
-    The power is taken from the logarithm: that has a finite gradient at every probability, also for gamma below 1.
+    The power is computed from the logarithm, so its gradient is finite at every probability, even for gamma below 1.
     """
     if gamma == 0:
         return -target * log_p - (1.0 - target) * log_q
@@ -33,46 +33,48 @@ def _focal(target: Tensor, log_p: Tensor, log_q: Tensor, gamma: float) -> Tensor
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)); half of x + |x| is max(x, 0), with the gradient 1/2 at 0 on every backend."""
+    """Compute log(1 + exp(x)); (x + |x|) / 2 is max(x, 0) with the gradient 1/2 at 0 on every backend."""
     size = ops.abs(x)
     return 0.5 * (x + size) + ops.log1p(ops.exp(-size))
 
 
-@register(package=PACKAGE)
+@register
 class WeightedBinaryCrossentropy(WeightedPairLoss):
-    """Binary cross-entropy with a weight for similar and one for different pairs.
+    """Binary cross-entropy with one weight for similar and one for dissimilar pairs.
 
     ```
     loss_i = w_i * (-t_i * (1 - p_i) ** gamma * log(p_i) - (1 - t_i) * p_i ** gamma * log(1 - p_i))
     ```
 
-    `p_i` is the predicted probability that the pair is similar, `t_i` the (smoothed) label, `w_i` the class weight of
-    the pair's label. It needs a probability or a logit: on a distance most gradients vanish. `siamese_model(encoder,
-    probability=True)` ends with one.
+    `p_i` is the predicted probability that the pair is similar, `t_i` the (smoothed) label, and `w_i` the class weight
+    of the pair's label. The prediction must be a probability, as from `siamese_model(encoder, probability=True)`, or a
+    logit: on distances most gradients vanish.
 
-    `gamma` is `focal_gamma`. At 0 this is plain cross-entropy; above 0 it is the focal loss, in which a pair counts the
-    less the better it is predicted, so that many easy pairs do not outweigh the few hard ones. The focal loss's `alpha`
-    is `class_weight={0: 1 - alpha, 1: alpha}`.
+    `gamma` is `focal_gamma`. At 0 this is plain cross-entropy. Above 0 it is the focal loss, which reduces the weight
+    of well predicted pairs, so that many easy pairs do not outweigh the few hard ones. The `alpha` of the focal loss is
+    `class_weight={0: 1 - alpha, 1: alpha}`.
 
     Args:
-        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. Soft labels mix
-            the two. They are live: see the property of the same name, and `AdaptiveClassWeight`.
+        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a
+            soft label is interpolated. Weights can change during training: see the property `class_weight` and
+            `AdaptiveClassWeight`.
         from_logits: Whether `y_pred` holds logits (any real number) instead of probabilities.
-        label_smoothing: From 0 to 1: the labels are drawn towards 1/2 by this share. Weights are those of the labels
+        label_smoothing: Fraction from 0 to 1 by which the labels are moved towards 1/2. Weights are those of the labels
             before smoothing.
-        similar_label: The value of `y_true` that means "same class", 1 or 0. `y_pred` always speaks of "same class".
+        similar_label: The value of `y_true` that means "same class", 1 or 0. `y_pred` always refers to "same class".
         reduction, name, dtype: See `keras.losses.Loss`.
         focal_gamma: Exponent of the focal loss, finite and at least 0. Lin et al. use 2.
 
     Call arguments:
-        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; outside the loss is NaN. Labels -1 and 1 become such
-          by `(y + 1) / 2`. Of three columns the first is the label, as a `BalancedPairSequence(with_classes=True)` has.
+        - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; the loss of other labels is NaN. Convert labels -1
+          and 1 by `(y + 1) / 2`. Of three columns, as from `BalancedPairSequence(with_classes=True)`, the first is the
+          label.
         - `y_pred`: probabilities (or logits) `(batch, 1)` or `(batch,)`.
-        - `sample_weight`: optional `(batch,)`, multiplied onto the weighted losses.
+        - `sample_weight`: optional `(batch,)`, factors of the weighted losses.
 
     Raises:
-        ValueError: For a smoothing outside `[0, 1]`, a gamma below 0, weights that are negative, not finite or not for
-            exactly 0 and 1, or labels and predictions of different shapes.
+        ValueError: If the smoothing is outside `[0, 1]`, gamma is below 0, a weight is negative or not finite, the keys
+            of the weights are not 0 and 1, or the shapes of labels and predictions differ.
 
     Examples:
         >>> loss = WeightedBinaryCrossentropy(class_weight={0: 1.0, 1: 3.0})

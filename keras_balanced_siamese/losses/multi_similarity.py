@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import at_least, finite, positive
 from keras_balanced_siamese._pairwise import PairMasks, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch_loss import NOWHERE, Term, WeightedBatchLoss
+from keras_balanced_siamese.losses._batch_loss import MASKED_LOGIT, Term, WeightedBatchLoss
 
 
-@register(package=PACKAGE)
+@register
 class WeightedMultiSimilarityLoss(WeightedBatchLoss):
     """Multi-similarity loss, weighted by the class of the anchor.
 
@@ -19,32 +19,32 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
     loss   = mean over anchors of loss_a
     ```
 
-    `s` is the cosine, so the embeddings need no normalisation before. Each member of a pair is the anchor once, so both
-    of their weights act on it. With `epsilon`, only hard pairs count: positives with a cosine below that of the most
-    similar negative plus `epsilon`, and negatives with one above that of the least similar positive minus `epsilon`.
-    An anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
-    gradient.
+    `s` is the cosine, so the embeddings need not be normalised. Each member of a pair is the anchor once, so the
+    weights of both apply. With `epsilon`, only hard pairs are included: positives with a cosine below that of the most
+    similar negative plus `epsilon`, and negatives with a cosine above that of the least similar positive minus
+    `epsilon`. Only anchors with a positive and a negative in the batch are included. Without such an anchor the loss
+    and its gradient are 0.
 
-    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+    The loss is NaN if a label has no weight or is 2 ** 24 or more, or if an embedding or a label is NaN.
 
     Args:
-        alpha: How much the least similar positives dominate. Positive.
-        beta: How much the most similar negatives dominate. Positive.
-        base: The cosine from which negatives, and up to which positives, cost much.
-        epsilon: The tolerance of the mining, 0 or more; `None` for no mining.
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
-            are live: see the property of the same name, and `AdaptiveClassWeight`.
-        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+        alpha: Scale of positives; the larger, the more the least similar ones dominate. Positive.
+        beta: Scale of negatives; the larger, the more the most similar ones dominate. Positive.
+        base: Cosine below which positives, and above which negatives, are penalised strongly.
+        epsilon: Tolerance of the mining, at least 0; `None` for no mining.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
+            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
-        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_true`: class labels `(B,)` or `(B, 1)`, integers below 2 ** 24, as from `BalancedBatchSequence`.
         - `y_pred`: embeddings `(B, dim)`.
-        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+        - `sample_weight`: optional `(B,)`, factors of the losses of the anchors.
 
     Raises:
-        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
-            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
-        TypeError: For weights that are no mapping of numbers.
+        ValueError: If an argument is out of its range, a weight is negative, not finite or not keyed by an integer,
+            `dtype` is half precision, or a shape differs from the above (one-hot labels).
+        TypeError: If the weights are not a mapping to numbers.
 
     Examples:
         >>> loss = WeightedMultiSimilarityLoss(epsilon=None)
@@ -97,5 +97,5 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
 
 
 def _log_one_plus(logits: Tensor, mask: Tensor) -> Tensor:
-    """log(1 + sum of exp(logits)) along the rows of a mask `(B, B)`; 0 where a row has nothing."""
-    return ops.softplus(ops.logsumexp(ops.where(mask, logits, NOWHERE), axis=1))
+    """Compute log(1 + sum of exp(logits)) over the rows of a mask `(B, B)`; 0 for an empty row."""
+    return ops.softplus(ops.logsumexp(ops.where(mask, logits, MASKED_LOGIT), axis=1))

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import positive
 from keras_balanced_siamese._pairwise import PairMasks, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch_loss import NOWHERE, Term, WeightedBatchLoss
+from keras_balanced_siamese.losses._batch_loss import MASKED_LOGIT, Term, WeightedBatchLoss
 
 
-@register(package=PACKAGE)
+@register
 class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
     """Supervised contrastive loss, weighted by the class of the anchor.
 
@@ -18,28 +18,28 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
     loss   = mean over anchors of loss_a
     ```
 
-    `s` is the cosine, so the embeddings need no normalisation before. Each member of a pair is the anchor once, so both
-    of their weights act on it. Weights inside the sum as well, as if each class had as many items there, gained nothing
-    where it was measured. An anchor counts if it has a positive and a negative in the batch. Without such an anchor the
-    loss is 0, with a zero gradient.
+    `s` is the cosine, so the embeddings need not be normalised. Each member of a pair is the anchor once, so the
+    weights of both apply. Weights inside the sum, which simulate classes of equal size there, gave no improvement in
+    measurements. Only anchors with a positive and a negative in the batch are included. Without such an anchor the loss
+    and its gradient are 0.
 
-    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+    The loss is NaN if a label has no weight or is 2 ** 24 or more, or if an embedding or a label is NaN.
 
     Args:
-        temperature: Divides the cosines. Positive; the lower, the more the nearest negatives count.
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
-            are live: see the property of the same name, and `AdaptiveClassWeight`.
-        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+        temperature: Divisor of the cosines, positive. The lower, the more the nearest negatives dominate.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
+            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
-        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_true`: class labels `(B,)` or `(B, 1)`, integers below 2 ** 24, as from `BalancedBatchSequence`.
         - `y_pred`: embeddings `(B, dim)`.
-        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+        - `sample_weight`: optional `(B,)`, factors of the losses of the anchors.
 
     Raises:
-        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
-            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
-        TypeError: For weights that are no mapping of numbers.
+        ValueError: If an argument is out of its range, a weight is negative, not finite or not keyed by an integer,
+            `dtype` is half precision, or a shape differs from the above (one-hot labels).
+        TypeError: If the weights are not a mapping to numbers.
 
     Examples:
         >>> loss = WeightedSupervisedContrastiveLoss(temperature=0.5)
@@ -48,7 +48,7 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
         0.3071
 
     References:
-        Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the mean outside of the logarithm).
+        Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (mean outside the logarithm).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
         others = ops.logical_or(pairs.positive, pairs.negative)
         near = ops.sum(ops.where(pairs.positive, logits, 0.0), axis=1)
         near = near / ops.maximum(pairs.n_positive, 1.0)
-        total = ops.logsumexp(ops.where(others, logits, NOWHERE), axis=1)
+        total = ops.logsumexp(ops.where(others, logits, MASKED_LOGIT), axis=1)
         plain = ops.where(pairs.anchor, total - near, 0.0)
         return [Term(plain, plain if weight is None else weight * plain, ops.cast(pairs.anchor, x.dtype))]
 

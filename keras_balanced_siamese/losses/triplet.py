@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, count_not_above, ops, register
+from keras_balanced_siamese._backend import count_not_above, ops, register
 from keras_balanced_siamese._checks import one_of, positive
 from keras_balanced_siamese._pairwise import DISTANCES, PairMasks, distances
 from keras_balanced_siamese._typing import ClassWeights, Tensor
-from keras_balanced_siamese.losses._batch_loss import Term, WeightedBatchLoss, sums
+from keras_balanced_siamese.losses._batch_loss import Term, WeightedBatchLoss, pair_term
 
 MINING = ("semi-hard", "hard", "all")
 
 
-@register(package=PACKAGE)
+@register
 class WeightedTripletLoss(WeightedBatchLoss):
     """Triplet loss on the triplets of a batch, weighted by the classes of anchor and positive.
 
@@ -19,40 +19,40 @@ class WeightedTripletLoss(WeightedBatchLoss):
     loss = mean over triplets (a, p, n) of w_a * w_p * max(d_ap - d_an + margin, 0)
     ```
 
-    `mining` says which triplets:
+    `mining` selects the triplets:
 
-    - `"semi-hard"`: each positive pair (a, p) with the nearest negative that is farther than p, or, where none is, with
-      the farthest negative.
+    - `"semi-hard"`: each positive pair (a, p) with the nearest negative that is farther than p, or with the farthest
+      negative if there is none.
     - `"hard"`: each anchor with its farthest positive and its nearest negative.
     - `"all"`: each positive pair with each negative; the mean is over the triplets with a positive loss.
 
-    `margin="soft"` takes `log(1 + exp(d_ap - d_an))` instead of the hinge: it goes on pulling beyond any margin. An
-    anchor counts if it has a positive and a negative in the batch. Without such an anchor the loss is 0, with a zero
-    gradient.
+    `margin="soft"` replaces the hinge by `log(1 + exp(d_ap - d_an))`, which has a gradient at every distance. Only
+    anchors with a positive and a negative in the batch are included. Without such an anchor the loss and its gradient
+    are 0.
 
-    Where tensorflow-addons gives a right value, `"semi-hard"` and `"hard"` equal its `TripletSemiHardLoss` and
-    `TripletHardLoss`. Theirs is NaN for a batch without positive pairs, counts anchors that have no positive as if
-    it were at distance 0, pulls a batch of one class together, and its soft margin overflows.
+    `"semi-hard"` and `"hard"` equal `TripletSemiHardLoss` and `TripletHardLoss` of tensorflow-addons, except where
+    those are wrong: NaN for a batch without positive pairs, anchors without a positive treated as if they had one at
+    distance 0, a gradient in a batch of one class, and overflow of the soft margin.
 
-    A label without a weight, a NaN in the embeddings or the labels, or a label from 2 ** 24 on makes the loss NaN.
+    The loss is NaN if a label has no weight or is 2 ** 24 or more, or if an embedding or a label is NaN.
 
     Args:
-        margin: How much farther the negative has to be, positive, or `"soft"`.
+        margin: Required excess of the distance to the negative, positive, or `"soft"`.
         mining: `"semi-hard"`, `"hard"` or `"all"`.
         distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the whole numbers in `y_true`, or `None`. They
-            are live: see the property of the same name, and `AdaptiveClassWeight`.
-        reduction, name, dtype: See `keras.losses.Loss`. Only with the default reduction is the result the mean above.
+        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
+            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
-        - `y_true`: class labels `(B,)` or `(B, 1)`, whole numbers below 2 ** 24, such as `BalancedBatchSequence` gives.
+        - `y_true`: class labels `(B,)` or `(B, 1)`, integers below 2 ** 24, as from `BalancedBatchSequence`.
         - `y_pred`: embeddings `(B, dim)`.
-        - `sample_weight`: optional `(B,)`, multiplied onto the values of the anchors.
+        - `sample_weight`: optional `(B,)`, factors of the losses of the anchors.
 
     Raises:
-        ValueError: For an argument out of its range, weights that are negative, not finite or not keyed by whole
-            numbers, a half precision `dtype`, or shapes other than the above (one-hot labels).
-        TypeError: For weights that are no mapping of numbers.
+        ValueError: If an argument is out of its range, a weight is negative, not finite or not keyed by an integer,
+            `dtype` is half precision, or a shape differs from the above (one-hot labels).
+        TypeError: If the weights are not a mapping to numbers.
 
     Examples:
         >>> loss = WeightedTripletLoss(margin=1.0, mining="hard")
@@ -81,8 +81,8 @@ class WeightedTripletLoss(WeightedBatchLoss):
         self.distance = one_of("distance", distance, DISTANCES)
         if self.mining == "all" and self.margin == "soft":
             raise ValueError(
-                "mining='all' adds up the triplets by sorting, which takes a hinge: pass a number as `margin`, or "
-                "mining='hard' or 'semi-hard'. Received: mining='all', margin='soft'"
+                "mining='all' needs a number as `margin`, as its sums by sorting exist only for the hinge. For the "
+                "soft margin pass mining='hard' or 'semi-hard'. Received: mining='all', margin='soft'"
             )
 
     def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
@@ -91,13 +91,13 @@ class WeightedTripletLoss(WeightedBatchLoss):
             return [self._hard(d, pairs, weight)]
         if self.mining == "semi-hard":
             nearest = ops.take_along_axis(d, semi_hard(ops.stop_gradient(d), pairs.negative), axis=1)
-            return [sums(self._loss(d - nearest), pairs.positive, pairs.n_positive, weight)]
+            return [pair_term(self._loss(d - nearest), pairs.positive, pairs.n_positive, weight)]
         losses, counts = self._all(d, pairs)
         count = ops.sum(ops.where(pairs.positive, counts, 0.0), axis=1)
-        return [sums(losses, pairs.positive, count, weight)]
+        return [pair_term(losses, pairs.positive, count, weight)]
 
     def _loss(self, difference: Tensor) -> Tensor:
-        """The loss of triplets with the difference d_ap - d_an."""
+        """Compute the losses of triplets from the differences d_ap - d_an."""
         return ops.softplus(difference) if self.margin == "soft" else ops.maximum(difference + self.margin, 0.0)
 
     def _hard(self, d: Tensor, pairs: PairMasks, weight: Tensor | None) -> Term:
@@ -111,12 +111,12 @@ class WeightedTripletLoss(WeightedBatchLoss):
         return Term(plain, weighted, ops.cast(pairs.anchor, d.dtype))
 
     def _all(self, d: Tensor, pairs: PairMasks) -> tuple[Tensor, Tensor]:
-        """Of each pair (a, p): the sum of its losses over all n, and how many are positive, `(B, B)` each."""
+        """Return the sum over n of the losses of each pair (a, p) and the number of positive ones, each `(B, B)`."""
         order, rows = _ascending(ops.stop_gradient(d), pairs.negative)
         reach = d + self.margin
         active = count_not_above(rows, ops.stop_gradient(reach))
         nearest = ops.take_along_axis(ops.where(pairs.negative, d, 0.0), order, axis=1)
-        before = ops.cumsum(nearest, axis=1)  # (B, B): of the nearest 1, 2, ...
+        before = ops.cumsum(nearest, axis=1)  # (B, B): sums of the nearest 1, 2, ... distances
         before = ops.concatenate([ops.zeros_like(before[:, :1]), before], axis=1)
         counts = ops.cast(active, d.dtype)
         return counts * reach - ops.take_along_axis(before, active, axis=1), counts
@@ -126,15 +126,15 @@ class WeightedTripletLoss(WeightedBatchLoss):
 
 
 def semi_hard(d: Tensor, negative: Tensor) -> Tensor:
-    """The column `(B, B)` of the semi-hard negative of each pair (a, p), from the distances `(B, B)`."""
+    """Return the column `(B, B)` of the semi-hard negative of each pair (a, p), from the distances `(B, B)`."""
     order, rows = _ascending(d, negative)
-    nearer = count_not_above(rows, d)  # negatives not farther than p
+    nearer = count_not_above(rows, d)  # number of negatives not farther than p
     last = ops.sum(ops.cast(negative, nearer.dtype), axis=1, keepdims=True) - 1
     return ops.take_along_axis(order, ops.maximum(ops.minimum(nearer, last), 0), axis=1)
 
 
 def _ascending(d: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """The columns `(B, B)` of each anchor's negatives, nearest first, and their distances; the rest is at infinity."""
+    """Sort the negatives of each anchor by distance; return columns and distances (infinite for the rest), `(B, B)`."""
     far = ops.where(negative, d, float("inf"))
     order = ops.argsort(far, axis=1)
     return order, ops.take_along_axis(far, order, axis=1)

@@ -1,4 +1,4 @@
-"""What a metric is called with -> one flat list of pairs."""
+"""Labels, scores and weights of a batch as flat lists of pairs."""
 
 from typing import NamedTuple
 
@@ -16,17 +16,17 @@ class LabelledScores(NamedTuple):
 
 
 def labelled_scores(y_true: Tensor, y_pred: Tensor, sample_weight: Tensor, with_classes: bool) -> LabelledScores:
-    """Bring labels, scores and weights to one value a pair, so that nothing is broadcast by accident.
+    """Flatten labels, scores and weights to one value per pair, without accidental broadcasting.
 
     Args:
         y_true: `(batch,)`, `(batch, 1)`, or `(batch, 3)` with the class codes of both sides in the columns 1 and 2.
-        y_pred: `(batch,)` or `(batch, 1)`. More axes, `(batch, time, 1)`, are more pairs; `y_true` has them too.
-        sample_weight: `(batch,)`, `(batch, 1)`, with further axes of the pairs or without; or `None`. A mask that
-            `y_pred` carries is a weight as well, 0 or 1.
+        y_pred: `(batch,)` or `(batch, 1)`. With more axes, `(batch, time, 1)`, each step is a pair, also in `y_true`.
+        sample_weight: `(batch,)` or `(batch, 1)`, with or without the further axes of the pairs; or `None`. A mask of
+            `y_pred` is a further weight of 0 or 1.
         with_classes: Whether the class codes are needed.
 
     Raises:
-        ValueError: If the shapes do not fit each other.
+        ValueError: If the shapes do not match.
     """
     mask = getattr(y_pred, "_keras_mask", None)
     y_true, y_pred = _float32(y_true), _float32(y_pred)
@@ -41,8 +41,8 @@ def labelled_scores(y_true: Tensor, y_pred: Tensor, sample_weight: Tensor, with_
             f"(batch,). Received: y_true of shape {tuple(y_true.shape)}, y_pred of shape {tuple(y_pred.shape)}"
         )
     weight = ops.ones_like(score)
-    for given in (sample_weight, mask):
-        weight = weight if given is None else weight * _spread(_float32(given), score)
+    for factor in (sample_weight, mask):
+        weight = weight if factor is None else weight * _spread(_float32(factor), score)
     sides = ops.reshape(y_true[..., 1:], (-1, 2)) if with_classes else None
     similar, score, weight = (ops.reshape(one, (-1,)) for one in (similar, score, weight))
     return LabelledScores(similar, score, weight, sides)
@@ -57,17 +57,17 @@ def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
 
 
 def _spread(weight: Tensor, score: Tensor) -> Tensor:
-    """A weight for each score: one that has fewer axes holds for all the scores on the others."""
-    given = tuple(weight.shape)
-    if len(given) == len(score.shape) + 1 and given[-1] in (1, None):
+    """Return a weight for each score. A weight with fewer axes applies to all scores on the other axes."""
+    shape = tuple(weight.shape)
+    if len(shape) == len(score.shape) + 1 and shape[-1] in (1, None):
         weight = weight[..., 0]
     while 0 < len(weight.shape) < len(score.shape):
         weight = weight[..., None]
-    sizes, wanted = tuple(weight.shape), tuple(score.shape)
-    repeated = tuple(wanted[k] if k > 0 and size == 1 else size for k, size in enumerate(sizes))
-    if sizes and not _alike(repeated, wanted):
+    sizes, target = tuple(weight.shape), tuple(score.shape)
+    repeated = tuple(target[k] if k > 0 and size == 1 else size for k, size in enumerate(sizes))
+    if sizes and not _alike(repeated, target):
         raise ValueError(
             "`sample_weight` must have one value per pair, shape (batch,). "
-            f"Received: sample_weight of shape {given} for scores of shape {wanted}"
+            f"Received: sample_weight of shape {shape} for scores of shape {target}"
         )
     return weight

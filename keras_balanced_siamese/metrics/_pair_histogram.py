@@ -1,4 +1,4 @@
-"""The state that all streaming metrics share: how similar and different pairs spread over the scores."""
+"""Base class of the metrics: histograms of the scores of similar and different pairs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,27 +12,27 @@ from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
 from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, ThresholdBins
 
-SUM_ROUNDING = 1e-5  # of values that are summed in float32
+SUM_ROUNDING = 1e-5  # of a sum in float32
 
 
 class PairHistogram(keras.metrics.Metric):
-    """Abstract: a metric that is a function of the histograms of similar and of different pairs.
+    """Abstract base class of metrics that are a function of the histograms of similar and of different pairs.
 
-    Histograms add up, over batches and over replicas, so the value is that of all pairs together. A subclass gives
-    `_values`, from two histograms `(rows, bins)` to `(rows,)` values, and `_bound`, from two `(bins,)` and their value
-    to how far off it can be.
+    Histograms are summed over batches and replicas, so the value is that of all pairs together. A subclass implements
+    `_values`, which maps two histograms `(rows, bins)` to values `(rows,)`, and `_bound`, which maps two histograms
+    `(bins,)` and their value to an upper bound of its error.
 
     Args:
-        higher_is_similar: Whether scores grow with likeness; they are binned with a minus sign then.
+        higher_is_similar: Whether scores grow with similarity; they are then negated before binning.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Labels of the classes that get a value of their own.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32.
-        threshold: For two bins, accepted and rejected.
-        resolution: For a scale of fine bins, of which classes have one for each `COARSE`.
+        threshold: Threshold between two bins, accepted and rejected.
+        resolution: Resolution of fine bins. Each bin of a class joins `COARSE` of them.
     """
 
-    _direction = "up"  # of a better value: Keras asks for it where a callback monitors the metric
+    _direction = "up"  # of improvement, read by Keras if a callback monitors the metric
 
     def __init__(
         self,
@@ -55,41 +55,41 @@ class PairHistogram(keras.metrics.Metric):
             self.threshold = finite("threshold", threshold)
             self._scale: dict[str, float] = {"threshold": self.threshold}
             self._bins: ScoreBins | ThresholdBins = ThresholdBins(self.threshold, higher_is_similar)
-            self._joined = 1
+            self._bins_per_class_bin = 1
         else:
             self.resolution = resolution
             self._scale = {"resolution": self.resolution}
             self._bins = ScoreBins(self.resolution)
-            self._joined = COARSE
-        shape = (len(self.classes or ()), 2, -(-self._bins.count // self._joined))
+            self._bins_per_class_bin = COARSE
+        shape = (len(self.classes or ()), 2, -(-self._bins.count // self._bins_per_class_bin))
         if np.prod(shape, dtype="float64") >= 2**31:
             raise ValueError(
                 "The histograms have too many bins: lower `resolution`. Received: "
                 f"{shape[0]} classes and {shape[2]} bins"
             )
-        # of all pairs (1, 2, bins) and of those with each class (classes, 2, bins); similar pairs come first
+        # of all pairs (1, 2, bins) and of the pairs of each class (classes, 2, bins); axis 1: similar, different
         self.histogram = add_metric_variable(self, "histogram", (1, 2, self._bins.count), "zeros", "sum")
         self.class_histogram = None
         if self.classes is not None:
             self.class_histogram = add_metric_variable(self, "class_histogram", shape, "zeros", "sum")
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
-        """Count the pairs of a batch."""
+        """Add the pairs of a batch to the histograms."""
         pairs = labelled_scores(y_true, y_pred, sample_weight, self.classes is not None)
         similar = pairs.similar if self.similar_label == 1 else 1.0 - pairs.similar
         distance = -pairs.score if self.higher_is_similar else pairs.score
-        weight = _spoil(pairs, len(self.classes or ()))
+        weight = _nan_if_invalid(pairs, len(self.classes or ()))
         position = self._bins(ops.where(ops.isnan(distance), 0.0, distance))  # (n,)
-        counted = weight != 0.0  # false for what a mask hides, even if it is NaN
+        counted = weight != 0.0  # false for masked pairs, even if they are NaN
         mass = ops.stack([ops.where(counted, weight * share, 0.0) for share in (similar, 1.0 - similar)])  # (2, n)
         _count(self.histogram, ops.zeros_like(position), position, mass)
         if self.class_histogram is not None:
             code, belongs = _classes_of(pairs.sides, len(self.classes or ()))
             joined, mass = ops.concatenate([position, position], axis=0), ops.concatenate([mass, mass], axis=1)
-            _count(self.class_histogram, code, joined // self._joined, ops.where(belongs, mass, 0.0))
+            _count(self.class_histogram, code, joined // self._bins_per_class_bin, ops.where(belongs, mass, 0.0))
 
     def result(self) -> Tensor | dict[str, Tensor]:
-        """The value over all pairs since the last reset; with `classes`, a dict that has each class as well."""
+        """Return the value over all pairs since the last reset; with `classes`, a dict that also holds each class."""
         value = self._values_of(self.histogram)[0]
         if self.classes is None:
             return value
@@ -102,10 +102,10 @@ class PairHistogram(keras.metrics.Metric):
                 histogram.assign(np.zeros(tuple(histogram.shape), "float32"))
 
     def error_bound(self) -> float:
-        """How far the value over all pairs can be from the exact one, whatever the order inside each bin.
+        """Return an upper bound of the error of the value over all pairs, for any order of the pairs inside each bin.
 
-        It follows from the pairs counted so far, with a hundred-thousandth for the rounding of float32. It is NaN while
-        the value is.
+        It is computed from the pairs counted so far, plus 0.00001 for rounding in float32. It is NaN if the value is
+        NaN.
         """
         similar, different = to_numpy(self.histogram)[0].astype("float64")
         if not (similar.sum() > 0 and different.sum() > 0):
@@ -135,20 +135,20 @@ class PairHistogram(keras.metrics.Metric):
 
 
 def where_measured(measured: Tensor, values: Tensor) -> Tensor:
-    """The values, or NaN where there was nothing to measure them on (or what there was is NaN)."""
+    """Return the values, with NaN where no pair was counted or a count is NaN."""
     return ops.where(measured, values, float("nan"))
 
 
-def _spoil(pairs: LabelledScores, n_classes: int) -> Tensor:
-    """The weights `(n,)`, NaN for a pair that cannot be counted, so that the value shows it."""
-    fine = (ops.abs(pairs.similar - 0.5) <= 0.501) & ~ops.isnan(pairs.score) & (pairs.weight >= 0.0)
+def _nan_if_invalid(pairs: LabelledScores, n_classes: int) -> Tensor:
+    """Return the weights `(n,)`, with NaN for an invalid pair, which makes the value NaN."""
+    valid = (ops.abs(pairs.similar - 0.5) <= 0.501) & ~ops.isnan(pairs.score) & (pairs.weight >= 0.0)
     if pairs.sides is not None:
-        fine = fine & (pairs.sides[:, 0] < n_classes) & (pairs.sides[:, 1] < n_classes)
-    return ops.where(fine | (pairs.weight == 0.0), pairs.weight, float("nan"))
+        valid = valid & (pairs.sides[:, 0] < n_classes) & (pairs.sides[:, 1] < n_classes)
+    return ops.where(valid | (pairs.weight == 0.0), pairs.weight, float("nan"))
 
 
 def _count(histogram: Any, row: Tensor, position: Tensor, mass: Tensor) -> None:
-    """Add the mass `(2, n)` of similar and different pairs to the bins at `position` of the rows `row`, `(n,)` both."""
+    """Add the mass `(2, n)` of similar and different pairs to the bins `position` of the rows `row`, both `(n,)`."""
     shape = tuple(histogram.shape)  # (rows, 2, bins)
     first = row * (2 * shape[2]) + position
     index = ops.concatenate([first, first + shape[2]], axis=0)  # (2 n,)
@@ -157,10 +157,10 @@ def _count(histogram: Any, row: Tensor, position: Tensor, mass: Tensor) -> None:
 
 
 def _classes_of(sides: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """The class codes of all left, then of all right sides, and whether the pair counts for them, `(2 n,)` each."""
+    """Return the class codes of all left, then all right sides, and whether the pair counts for them, both `(2 n,)`."""
     known = (sides >= 0.0) & (sides < n_classes)  # (n, 2)
     codes = ops.cast(ops.where(known, sides, 0.0), "int32")
-    twice = known[:, 0] & (codes[:, 0] == codes[:, 1])  # counts once
+    twice = known[:, 0] & (codes[:, 0] == codes[:, 1])  # a pair within one class counts once
     return (
         ops.concatenate([codes[:, 0], codes[:, 1]], axis=0),
         ops.concatenate([known[:, 0], known[:, 1] & ~twice], axis=0),
@@ -168,11 +168,11 @@ def _classes_of(sides: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
 
 
 def _plain_labels(classes: Sequence[Label]) -> list[Label]:
-    """The labels as JSON can hold them."""
+    """Return the labels as values that JSON can store."""
     listed = hasattr(classes, "__iter__") and not isinstance(classes, (str, bytes))
     labels = [label.item() if isinstance(label, np.generic) else label for label in (classes if listed else ())]
     if not labels or not all(isinstance(label, (str, int, float)) for label in labels):
         raise ValueError(f"`classes` must be a list of strings or numbers, at least one. Received: classes={classes!r}")
     if len({str(label) for label in labels}) < len(labels):
-        raise ValueError(f"`classes` must not name a class twice. Received: classes={classes!r}")
+        raise ValueError(f"`classes` must not contain a class twice. Received: classes={classes!r}")
     return labels

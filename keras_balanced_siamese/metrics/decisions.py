@@ -1,21 +1,21 @@
-"""How often the decision at a fixed threshold is right and wrong."""
+"""Metrics of the decisions at a fixed threshold."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
 from keras_balanced_siamese.metrics._roc_walk import both_kinds, total
 
 
 def share_of_bin(histogram: Tensor, k: int) -> Tensor:
-    """Share `(rows,)` of the pairs that lie in bin `k`; NaN without a pair."""
+    """Return the share `(rows,)` of the pairs in bin `k`; NaN without pairs."""
     return where_measured(ops.sum(histogram, axis=-1) > 0.0, (histogram / total(histogram))[:, k])
 
 
 def matthews_correlation(similar: Tensor, different: Tensor) -> Tensor:
-    """Correlation of truth and decision, from counts (accepted, rejected); 0 where all decisions are the same."""
+    """Return the correlation of truth and decision from counts (accepted, rejected); 0 if all decisions are equal."""
     table = ops.concatenate([similar, different], axis=-1)  # (rows, 4)
     table = table / total(table)  # products of counts could overflow
     accepts, rejects, false_accepts, true_rejects = (table[:, k] for k in range(4))
@@ -24,7 +24,7 @@ def matthews_correlation(similar: Tensor, different: Tensor) -> Tensor:
     return where_measured(both_kinds(similar, different), (accepts * true_rejects - false_accepts * rejects) / root)
 
 
-@register(package=PACKAGE)
+@register
 class FalseAcceptRate(PairHistogram):
     """Share of the different pairs that are accepted at a threshold.
 
@@ -32,14 +32,14 @@ class FalseAcceptRate(PairHistogram):
     FAR = different pairs accepted / different pairs
     ```
 
-    The value is exact, and that of all pairs since the last reset. A score is accepted if it is a distance not above
-    the threshold, or with `higher_is_similar` a score not below it, both read as float32.
+    The value is exact, over all pairs since the last reset. A pair is accepted if its distance is not above the
+    threshold, or with `higher_is_similar` if its score is not below it. Both are compared in float32.
 
     Args:
         threshold: The threshold, a finite number.
         higher_is_similar: `False` for distances, `True` for probabilities and similarities.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
+        classes: Class labels, for one value per class: see `VerificationAUC`.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32.
 
@@ -47,10 +47,10 @@ class FalseAcceptRate(PairHistogram):
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no different pair yet.
+        A scalar from 0 to 1, or with `classes` a dict. NaN until there is a different pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = FalseAcceptRate(threshold=0.5)
@@ -78,7 +78,7 @@ class FalseAcceptRate(PairHistogram):
         return share_of_bin(different, 0)
 
 
-@register(package=PACKAGE)
+@register
 class FalseRejectRate(PairHistogram):
     """Share of the similar pairs that are rejected at a threshold.
 
@@ -94,10 +94,10 @@ class FalseRejectRate(PairHistogram):
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no similar pair yet.
+        A scalar from 0 to 1, or with `classes` a dict. NaN until there is a similar pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = FalseRejectRate(threshold=0.5)
@@ -125,15 +125,15 @@ class FalseRejectRate(PairHistogram):
         return share_of_bin(similar, 1)
 
 
-@register(package=PACKAGE)
+@register
 class BalancedPairAccuracy(PairHistogram):
-    """Share of right decisions at a threshold, similar and different pairs counting half each.
+    """Share of correct decisions at a threshold, with equal weight for similar and different pairs.
 
     ```
     balanced accuracy = 1 - (FAR + FRR) / 2
     ```
 
-    Chance is 0.5 whatever the share of similar pairs. With `classes`, 1 less the value of a class is its `error` in
+    Chance level is 0.5 for any share of similar pairs. With `classes`, 1 minus the value of a class is its `error` in
     `evaluate_pairs` at the same threshold.
 
     Args:
@@ -144,10 +144,10 @@ class BalancedPairAccuracy(PairHistogram):
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no similar or no different pair yet.
+        A scalar from 0 to 1, or with `classes` a dict. NaN until there are a similar and a different pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = BalancedPairAccuracy(threshold=0.5)
@@ -173,7 +173,7 @@ class BalancedPairAccuracy(PairHistogram):
         return (share_of_bin(similar, 0) + share_of_bin(different, 1)) / 2.0
 
 
-@register(package=PACKAGE)
+@register
 class MatthewsCorrelation(PairHistogram):
     """Correlation of truth and decision at a threshold, from -1 to 1.
 
@@ -181,8 +181,8 @@ class MatthewsCorrelation(PairHistogram):
     MCC = (TA * TR - FA * FR) / sqrt((TA + FA) * (TR + FR) * (TA + FR) * (TR + FA))
     ```
 
-    with the counts of true and false accepts and rejects. 1 is perfect, 0 is chance, and also the value where all
-    decisions are the same.
+    with the counts of true and false accepts (TA, FA) and rejects (TR, FR). 1 is perfect, and 0 is chance level. The
+    value is also 0 if all decisions are equal.
 
     Args:
         threshold: The threshold, a finite number.
@@ -192,10 +192,10 @@ class MatthewsCorrelation(PairHistogram):
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from -1 to 1, or with `classes` a dict. NaN where there is no similar or no different pair yet.
+        A scalar from -1 to 1, or with `classes` a dict. NaN until there are a similar and a different pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = MatthewsCorrelation(threshold=0.5)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PACKAGE, register
+from keras_balanced_siamese._backend import register
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
@@ -13,36 +13,36 @@ from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, crossi
 
 
 def equal_error_rate(similar: Tensor, different: Tensor) -> Tensor:
-    """The false accept rate where it is equal to the false reject rate, which is where FAR + TAR = 1."""
-    weights = [1.0 / total(one) for one in (similar, different)]  # of counts in rates
+    """Return the false accept rate where it equals the false reject rate, that is, where FAR + TAR = 1."""
+    weights = [1.0 / total(one) for one in (similar, different)]  # from counts to rates
     found = crossing(similar, different, weights, 1.0)
     rate = (found.before[1] + found.part * found.held[1]) * weights[1]
     return where_measured(both_kinds(similar, different), rate[:, 0])
 
 
-@register(package=PACKAGE)
+@register
 class EqualErrorRate(PairHistogram):
-    """Equal error rate: the error at the threshold where as many different pairs are accepted as similar ones rejected.
+    """Equal error rate: the error at the threshold where false accepts and false rejects have the same rate.
 
     ```
     EER = FAR(t) = FRR(t)
     ```
 
-    0 is perfect, 0.5 is chance, 1 is all wrong. The value is that of all pairs since the last reset. Scores are counted
-    in fine bins, inside which the curve is taken as straight, as `evaluate_pairs` does between two measured distances.
-    The exact value lies in the same bin, so between the rates before and after it:
+    0 is perfect, 0.5 is chance level, and 1 means that all decisions are wrong. The value is that of all pairs since
+    the last reset. Scores are counted in fine bins. Inside a bin the ROC curve is taken as linear, as `evaluate_pairs`
+    does between two measured distances. The exact value lies in the same bin, between the rates before and after it:
 
     ```
     max(FAR before, FRR after) <= exact <= min(FAR after, FRR before)
     ```
 
-    `error_bound()` is the distance of the value to the farther end.
+    `error_bound()` is the distance from the value to the farther limit.
 
     Args:
         higher_is_similar: `False` for distances, `True` for probabilities and similarities.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
-        resolution: Bins in an octave of scores: see `VerificationAUC`.
+        classes: Class labels, for one value per class: see `VerificationAUC`.
+        resolution: Bins per octave of scores: see `VerificationAUC`.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32.
 
@@ -50,10 +50,10 @@ class EqualErrorRate(PairHistogram):
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no similar or no different pair yet.
+        A scalar from 0 to 1, or with `classes` a dict. NaN until there are a similar and a different pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = EqualErrorRate()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
@@ -13,38 +13,38 @@ from keras_balanced_siamese.metrics._roc_walk import both_kinds, tied, total
 
 
 def average_precision(similar: Tensor, different: Tensor) -> Tensor:
-    """Precision in the middle of each bin, or after it if its scores are tied, averaged over the similar pairs."""
-    part = ops.where(tied(similar, different), 0.0, 0.5)  # of the bin that lies behind the place
+    """Return the mean over similar pairs of the precision in the middle of their bin, or after it if it is tied."""
+    part = ops.where(tied(similar, different), 0.0, 0.5)  # of the bin that is not yet counted
     found = ops.cumsum(similar, axis=-1) - part * similar  # (rows, bins)
     others = ops.cumsum(different, axis=-1) - part * different
     precision = found / ops.where(found > 0.0, found + others, 1.0)
     return where_measured(both_kinds(similar, different), ops.sum(similar / total(similar) * precision, axis=-1))
 
 
-@register(package=PACKAGE)
+@register
 class VerificationPRAUC(PairHistogram):
-    """Average precision of "similar": the area under the precision-recall curve, in steps.
+    """Average precision of similar pairs: the area under the stepwise precision-recall curve.
 
     ```
     AP = sum over the thresholds t of (recall(t) - recall(before t)) * precision(t)
     ```
 
-    as scikit-learn's `average_precision_score` has it. Chance is the share of the similar pairs. The value is that of
-    all pairs since the last reset. In a fine bin with `p` similar and `n` different pairs, after `P` and `N` in the
-    bins before, the precision of each similar pair lies between two limits, and is taken from between them:
+    as in scikit-learn's `average_precision_score`. Chance level is the share of similar pairs. The value is that of all
+    pairs since the last reset. In a fine bin with `p` similar and `n` different pairs, and with `P` and `N` pairs in
+    the bins before it, the precision of each similar pair lies between two limits. The value between them is used:
 
     ```
     P / (P + N + n) <= (P + p/2) / (P + p/2 + N + n/2) <= (P + p) / (P + p + N)
     ```
 
-    A bin that holds more pairs than both its neighbours together is taken as one score that many pairs have, whose
-    precision is `(P + p) / (P + p + N + n)`. `error_bound()` holds in either case.
+    A bin that holds more pairs than both its neighbours together is taken as a single score of many pairs, whose
+    precision is `(P + p) / (P + p + N + n)`. `error_bound()` holds in both cases.
 
     Args:
         higher_is_similar: `False` for distances, `True` for probabilities and similarities.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
-        resolution: Bins in an octave of scores: see `VerificationAUC`.
+        classes: Class labels, for one value per class: see `VerificationAUC`.
+        resolution: Bins per octave of scores: see `VerificationAUC`.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32.
 
@@ -52,10 +52,10 @@ class VerificationPRAUC(PairHistogram):
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no similar or no different pair yet.
+        A scalar from 0 to 1, or with `classes` a dict. NaN until there are a similar and a different pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = VerificationPRAUC()

@@ -5,24 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PACKAGE, ops, register
+from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import fraction, whole
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
 from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, crossing, tied_at, total
 
-RATE_SLACK = 1.0 + 1e-6  # of rates in float32: 1 of 1000 is not above 0.001
+RATE_SLACK = 1.0 + 1e-6  # tolerance of rates in float32, so that 1 of 1000 is not above 0.001
 
 
 def true_accept_rate(similar: Tensor, different: Tensor, far: float) -> Tensor:
-    """The highest true accept rate at which the false accept rate is not above `far`."""
+    """Return the highest true accept rate at which the false accept rate is not above `far`."""
     found = crossing(similar, different, (0.0, 1.0), far * RATE_SLACK * total(different))
     part = ops.where(tied_at(similar, different, found.bin), 0.0, found.part)
     rate = (found.before[0] + part * found.held[0]) / total(similar)
     return where_measured(both_kinds(similar, different), rate[:, 0])
 
 
-@register(package=PACKAGE)
+@register
 class TrueAcceptRate(PairHistogram):
     """Share of the similar pairs that are accepted at a given false accept rate.
 
@@ -32,28 +32,28 @@ class TrueAcceptRate(PairHistogram):
 
     This is the last measured point within `far`, as in `evaluate_pairs`: equal scores are accepted together or not at
     all, so constant scores have the value 0. The value is that of all pairs since the last reset. In the bin in which
-    `far` is passed the curve is taken as straight, unless it holds more pairs than both its neighbours together: then
-    it is taken as one score, and stays out. The exact value lies between those before and after the bin;
-    `error_bound()` is the distance to the farther one. A rate as low as 0.001 needs thousands of different pairs: with
-    fewer, it hangs on a handful of them, and so does the bound.
+    `far` is passed, the curve is taken as linear, unless the bin holds more pairs than both its neighbours together: it
+    is then taken as a single score, which is rejected. The exact value lies between the rates before and after the bin,
+    and `error_bound()` is the distance to the farther one. A rate as low as 0.001 needs thousands of different pairs:
+    with fewer, the value and the bound depend on a handful of them.
 
     Args:
         far: The false accept rate, from 0 to 1.
         higher_is_similar: `False` for distances, `True` for probabilities and similarities.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
-        classes: Class labels, for a value of each class: see `VerificationAUC`.
-        resolution: Bins in an octave of scores: see `VerificationAUC`.
-        name: Name of the metric; `None` makes it that of the figure in `evaluate_pairs`, as `"tar_at_far_0.01"`.
+        classes: Class labels, for one value per class: see `VerificationAUC`.
+        resolution: Bins per octave of scores: see `VerificationAUC`.
+        name: Name of the metric; `None` gives the name of the figure in `evaluate_pairs`, such as `"tar_at_far_0.01"`.
         dtype: Type of the value; the state is always float32.
 
     Call arguments:
         - `y_true`, `y_pred`, `sample_weight`: see `VerificationAUC`.
 
     Returns:
-        A scalar from 0 to 1, or with `classes` a dict. NaN where there is no similar or no different pair yet.
+        A scalar from 0 to 1, or with `classes` a dict. NaN until there are a similar and a different pair.
 
     Raises:
-        ValueError: For an argument or a shape that does not fit.
+        ValueError: For an invalid argument or shape.
 
     Examples:
         >>> metric = TrueAcceptRate(far=0.0)
