@@ -1,4 +1,4 @@
-"""All pairs of a batch: their distances, and which of them are of one class."""
+"""Distances and class masks of all pairs of a batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,55 +9,57 @@ from keras_balanced_siamese._backend import has_float64, ops
 from keras_balanced_siamese._typing import Tensor
 
 DISTANCES = ("euclidean", "squared", "cosine")
-FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # 1 over anything smaller may be infinite
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # the reciprocal of a smaller number may be infinite
 
 
 class PairMasks:
-    """Who is whose partner in a batch of B items; only anchors that have a positive and a negative take part.
+    """Masks of the positive and negative pairs of a batch of B items.
+
+    An item is an anchor if it has a positive and a negative in the batch. Other items have no pairs of their own.
 
     Attributes:
-        anchor: `(B,)` bool: has a positive and a negative.
-        same: `(B, B)` bool: the two are of one class, or one item.
-        n_positive, n_negative: `(B,)` float: how many partners of the two kinds each anchor has.
+        anchor: `(B,)` bool: the item is an anchor.
+        same: `(B, B)` bool: both items have the same class, including each item with itself.
+        n_positive, n_negative: `(B,)` float: numbers of positives and negatives of each anchor, 0 for other items.
     """
 
     def __init__(self, labels: Tensor):
-        """The pairs of a batch with the labels `(B,)`, as floats."""
+        """Compute the masks from the labels `(B,)`, as floats."""
         total = ops.cast(ops.shape(labels)[0], labels.dtype)
         self.same = ops.equal(labels[:, None], labels[None, :])
-        alike = ops.sum(ops.cast(self.same, labels.dtype), axis=1)
-        self.anchor = ops.logical_and(alike > 1, alike < total)
-        counted = ops.cast(self.anchor, labels.dtype)
-        self.n_positive, self.n_negative = counted * (alike - 1.0), counted * (total - alike)
+        class_size = ops.sum(ops.cast(self.same, labels.dtype), axis=1)
+        self.anchor = ops.logical_and(class_size > 1, class_size < total)
+        included = ops.cast(self.anchor, labels.dtype)
+        self.n_positive, self.n_negative = included * (class_size - 1.0), included * (total - class_size)
 
     @property
     def positive(self) -> Tensor:
-        """`(B, B)` bool: the column is another item of the class of the anchor in this row."""
+        """`(B, B)` bool: the row is an anchor and the column another item of its class."""
         position = ops.arange(ops.shape(self.anchor)[0])
         other = ops.not_equal(position[:, None], position[None, :])
         return ops.logical_and(ops.logical_and(self.same, self.anchor[:, None]), other)
 
     @property
     def negative(self) -> Tensor:
-        """`(B, B)` bool: the column is of another class than the anchor in this row."""
+        """`(B, B)` bool: the row is an anchor and the column an item of another class."""
         return ops.logical_and(ops.logical_not(self.same), self.anchor[:, None])
 
 
 def distances(x: Tensor, kind: str) -> Tensor:
-    """Distances `(B, B)` of all pairs of embeddings `(B, dim)`: Euclidean, their squares, or 1 - cosine.
+    """Compute the distances `(B, B)` of all pairs of embeddings `(B, dim)`: Euclidean, squared, or 1 - cosine.
 
-    Euclidean distances have the digits of a difference: |a|^2 + |b|^2 - 2ab, which is one product of matrices, loses
-    those of a distance that is small beside the embeddings. Their gradient is such a product.
+    Euclidean distances have the precision of differences, also where they are small compared with the embeddings and
+    the expansion |a|^2 + |b|^2 - 2ab in float32 loses its digits. The gradient is one matrix product.
     """
-    points, apart = _placed(x, kind)
+    points, zero = _points(x, kind)
 
     @ops.custom_gradient
     def all_pairs(points: Tensor) -> Any:
-        d = _between(points, apart, kind)
+        d = _point_distances(points, zero, kind)
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
-            slope = _per_difference(args[0] if upstream is None else upstream, d, kind)
-            return _pull(slope + ops.transpose(slope), points)
+            slope = _difference_factors(args[0] if upstream is None else upstream, d, kind)
+            return _point_gradient(slope + ops.transpose(slope), points)
 
         return d, gradient
 
@@ -65,108 +67,107 @@ def distances(x: Tensor, kind: str) -> Tensor:
 
 
 def sums_over_others(x: Tensor, kind: str, weight: Tensor | None, curve: Callable[[Tensor], Any]) -> Tensor:
-    """For each of the embeddings `(B, dim)`, a loss of its distance to each other one, summed up: `(B, 2)`.
+    """Sum a loss of the distances between each embedding and all others.
 
-    The same as summing a function of `distances`, in far fewer operations on matrices of all pairs, which is what such
-    a sum costs.
+    The result equals a sum over a function of `distances`, but needs far fewer operations on `(B, B)` matrices, which
+    dominate the cost.
 
     Args:
-        x: The embeddings.
-        kind: Which distance.
-        weight: What each item counts in the sums of the others, `(B,)`; `None` for 1.
-        curve: Takes the distances `(B, B)`, and returns the losses `(B, B)`, a function without arguments that gives
-            the derivative of each by its distance, and a column `(B, 1)` that is passed on as it is.
+        x: Embeddings `(B, dim)`.
+        kind: Distance, one of `DISTANCES`.
+        weight: Weight `(B,)` of each item in the sums of the others; `None` for 1.
+        curve: Function of the distances `(B, B)`. It returns the losses `(B, B)`, a function without arguments that
+            returns their derivatives `(B, B)` with respect to the distances, and a column `(B, 1)` to pass through.
 
     Returns:
-        The sums, and the column, which has no gradient.
+        `(B, 2)`: the sums, and the column, which has no gradient.
     """
-    points, apart = _placed(x, kind)
+    points, zero = _points(x, kind)
 
     @ops.custom_gradient
     def sums(points: Tensor) -> Any:
-        d = _between(points, apart, kind)
+        d = _point_distances(points, zero, kind)
         losses, derivative, column = curve(d)
-        losses = ops.cast(losses, d.dtype)  # some operations of Keras make float32 of float64
+        losses = ops.cast(losses, d.dtype)  # some operations of Keras convert float64 to float32
         total = ops.sum(losses, axis=1, keepdims=True) if weight is None else losses @ weight[:, None]
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
             own = (args[0] if upstream is None else upstream)[:, :1]  # (B, 1)
             other = ops.ones_like(own) if weight is None else weight[:, None]
-            return _pull(_per_difference(derivative(), d, kind), points, own, other)
+            return _point_gradient(_difference_factors(derivative(), d, kind), points, own, other)
 
         return ops.concatenate([total, column], axis=1), gradient
 
     return sums(points)
 
 
-def _placed(x: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
-    """Points whose distances are looked for, and for cosines which have no direction, `(B, 1)`."""
+def _points(x: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
+    """Return the points to compare, and for cosines a column `(B, 1)` with 1 for zero vectors."""
     if kind != "cosine":
         return x, None
     directions, zero = unit(x)
     return directions, ops.cast(zero, x.dtype)
 
 
-def _between(points: Tensor, apart: Tensor | None, kind: str) -> Tensor:
-    squared = _exact(points)
-    if (
-        apart is not None
-    ):  # 1 - cos loses its digits where the cosine is near 1; a zero vector has the cosine 0 with all
-        return 0.5 * (squared + apart + ops.transpose(apart))
+def _point_distances(points: Tensor, zero: Tensor | None, kind: str) -> Tensor:
+    squared = _squared_distances(points)
+    if zero is not None:
+        # 1 - cosine loses digits where the cosine is near 1; the cosine of a zero vector with any other is 0
+        return 0.5 * (squared + zero + ops.transpose(zero))
     return ops.sqrt(squared) if kind == "euclidean" else squared
 
 
-def _per_difference(slope: Tensor, d: Tensor, kind: str) -> Tensor:
-    """What to multiply the difference of two points by, from the derivatives `(B, B)` by their distances."""
-    if kind == "euclidean":  # `equal` is false for NaN, which has to stay NaN
+def _difference_factors(slope: Tensor, d: Tensor, kind: str) -> Tensor:
+    """Convert derivatives `(B, B)` with respect to distances to factors of the differences of points."""
+    if kind == "euclidean":  # `equal` is false for NaN, so NaN is kept
         return ops.where(ops.equal(d, 0.0), 0.0, slope / d)
     return 2.0 * slope if kind == "squared" else slope
 
 
-def _pull(slope: Tensor, x: Tensor, own: Tensor | None = None, other: Tensor | None = None) -> Tensor:
-    """The sum `(B, dim)` of slope times difference over all partners.
+def _point_gradient(slope: Tensor, x: Tensor, own: Tensor | None = None, other: Tensor | None = None) -> Tensor:
+    """Sum slope times difference over all partners, `(B, dim)`.
 
-    The slopes `(B, B)` are symmetric. With the factors `own` and `other` `(B, 1)` each pair counts from both sides,
-    `own_a * other_b + own_b * other_a` times.
+    The slopes `(B, B)` are symmetric. The factors `own` and `other`, each `(B, 1)`, multiply the slope of a pair by
+    `own_a * other_b + own_b * other_a`.
     """
-    x = x - x[:1]  # exact for points that lie close: a compiler may compute the mean twice, and round it differently
+    x = x - x[:1]  # exact for close points: a compiler may compute the mean twice with different rounding
     x = x - ops.mean(x, axis=0, keepdims=True)
-    ends = ops.concatenate([x, ops.ones_like(x[:, :1])], axis=1)  # the last column: the sum of the slopes
+    columns = ops.concatenate([x, ops.ones_like(x[:, :1])], axis=1)  # the last column gives the sum of the slopes
     if own is None or other is None:
-        pulled = slope @ ends
+        summed = slope @ columns
     else:
-        both = slope @ ops.concatenate([other * ends, own * ends], axis=1)
+        both = slope @ ops.concatenate([other * columns, own * columns], axis=1)
         width = x.shape[1] + 1
-        pulled = own * both[:, :width] + other * both[:, width:]
-    return x * pulled[:, -1:] - pulled[:, :-1]
+        summed = own * both[:, :width] + other * both[:, width:]
+    return x * summed[:, -1:] - summed[:, :-1]
 
 
-def _exact(x: Tensor) -> Tensor:
-    """Squared distances `(B, B)` by differences, or in float64, where the expansion has digits enough for float32."""
+def _squared_distances(x: Tensor) -> Tensor:
+    """Compute squared distances `(B, B)` by the expansion in float64, precise enough for float32, or by differences."""
     if not has_float64():
         return ops.map(lambda row: ops.sum(ops.square(x - row), axis=-1), x)
     wide = ops.cast(x, "float64")
     wide = wide - ops.mean(wide, axis=0, keepdims=True)
     size, one = ops.sum(ops.square(wide), axis=-1, keepdims=True), ops.ones_like(wide[:, :1])  # (B, 1)
     left = ops.concatenate([-2.0 * wide, size, one], axis=1)
-    # the operator, as `ops.matmul` makes float32 of float64
+    # the operator, as `ops.matmul` converts float64 to float32
     squared = ops.cast(left @ ops.transpose(ops.concatenate([wide, one, size], axis=1)), x.dtype)
-    noise = ops.cast(1e-14 * ops.max(size), x.dtype)  # below its rounding a distance is none
+    noise = ops.cast(1e-14 * ops.max(size), x.dtype)  # smaller values are rounding errors
     return ops.where(squared < noise, 0.0, squared)
 
 
 def similarities(x: Tensor) -> Tensor:
-    """Cosines `(B, B)` of all pairs of embeddings `(B, dim)`; those with a zero vector are 0."""
+    """Compute the cosines `(B, B)` of all pairs of embeddings `(B, dim)`; 0 for zero vectors."""
     directions, _ = unit(x)
     return directions @ ops.transpose(directions)
 
 
 def unit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors of length 1 along the last axis, `(..., dim)`, and which were zero, `(..., 1)`, and still are."""
+    """Scale vectors `(..., dim)` to length 1; zero vectors stay zero and are marked in the mask `(..., 1)`."""
     largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))  # (..., 1)
     zero = ops.less(largest, FLOAT32_TINY)  # false for NaN
-    x = x / ops.where(zero, ops.ones_like(largest), largest)  # no square overflows or vanishes then
+    x = x / ops.where(zero, ops.ones_like(largest), largest)  # so that squares neither overflow nor underflow
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)  # (..., 1)
-    # `where` twice: the gradient of the branch that is not taken must be finite too
+    # `where` twice, as the gradient of the branch not taken must also be finite
     directions = x / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared))
     return ops.where(zero, ops.zeros_like(x), directions), zero

@@ -1,3 +1,5 @@
+"""Losses on pairs: values, gradients, shapes, class weights, arguments and configuration."""
+
 import json
 import math
 from functools import partial
@@ -18,7 +20,7 @@ SAMPLE_WEIGHT = np.array([1.2, 0.8, 0.5, 0.4, 1.5, 1.0])
 
 
 def slow_contrastive(label, d, margin, weights, positive_margin=0.0, squared=True):
-    """One pair, hard or soft label, the long way round."""
+    """The loss of one pair with a hard or soft label."""
     pull = d - positive_margin if d > positive_margin else 0.0
     push = margin - d if d < margin else 0.0
     if squared:
@@ -43,7 +45,7 @@ def per_item(loss, y_true, y_pred):
     return to_numpy(loss.call(np.asarray(y_true, "float32"), np.asarray(y_pred, "float32")))
 
 
-def test_contrastive_equals_tensorflow_addons():
+def test_contrastive_equals_recorded_values_of_tensorflow_addons():
     # values of tensorflow-addons 0.23
     assert float(kbs.WeightedContrastiveLoss()(LABELS, DISTANCES)) == pytest.approx(0.621666, abs=1e-5)
     assert float(kbs.WeightedContrastiveLoss(margin=2.0)(LABELS, DISTANCES)) == pytest.approx(1.623333, abs=1e-5)
@@ -53,7 +55,7 @@ def test_contrastive_equals_tensorflow_addons():
     np.testing.assert_allclose(to_numpy(items), [0.81, 0.49, 1.69, 0.49, 0.0, 0.25], atol=1e-6)
 
 
-def test_contrastive_equals_tensorflow_addons_itself():
+def test_contrastive_equals_the_installed_tensorflow_addons():
     addons = pytest.importorskip("tensorflow_addons", reason="runs in the addons lane")
     rng = np.random.default_rng(0)
     y, d = rng.integers(0, 2, 50).astype("float32"), (rng.random(50) * 3).astype("float32")
@@ -69,7 +71,7 @@ def test_contrastive_equals_tensorflow_addons_itself():
     st.floats(0, 0.9),
     st.booleans(),
 )
-def test_contrastive_equals_the_slow_one(pairs, margin, weights, share, squared):
+def test_contrastive_equals_the_formula_in_plain_python(pairs, margin, weights, share, squared):
     labels, distances = np.array(pairs).T
     arguments = {"positive_margin": share * margin, "squared": squared}
     loss = kbs.WeightedContrastiveLoss(margin, class_weight=dict(enumerate(weights)), **arguments)
@@ -82,7 +84,7 @@ def test_contrastive_equals_the_slow_one(pairs, margin, weights, share, squared)
     st.floats(-1, 0.99),
     st.tuples(st.floats(0, 10), st.floats(0.1, 10)),
 )
-def test_cosine_equals_the_slow_one(pairs, margin, weights):
+def test_cosine_equals_the_formula_in_plain_python(pairs, margin, weights):
     labels, distances = np.array(pairs).T
     loss = kbs.WeightedCosineLoss(margin, class_weight=dict(enumerate(weights)))
     expected = [slow_cosine(y, d, margin, weights) for y, d in pairs]
@@ -90,7 +92,7 @@ def test_cosine_equals_the_slow_one(pairs, margin, weights):
 
 
 @pytest.mark.parametrize("margin", [-1.0, 0.0, 0.4])
-def test_cosine_loss_on_the_cosine_distance_equals_pytorch(margin):
+def test_cosine_loss_of_the_cosine_distance_equals_pytorch(margin):
     torch = pytest.importorskip("torch", reason="runs in the torch lane")
     left, right = np.random.default_rng(0).normal(size=(2, 40, 3)).astype("float32")
     theirs = torch.nn.CosineEmbeddingLoss(margin, reduction="none")
@@ -106,7 +108,7 @@ def test_cosine_loss_on_the_cosine_distance_equals_pytorch(margin):
     st.floats(0, 1),
     st.one_of(st.just(0.0), st.floats(0, 5)),
 )
-def test_crossentropy_equals_the_slow_one(pairs, weights, smoothing, gamma):
+def test_crossentropy_equals_the_formula_in_plain_python(pairs, weights, smoothing, gamma):
     labels, probabilities = np.array(pairs).T
     arguments = {"class_weight": dict(enumerate(weights)), "label_smoothing": smoothing, "focal_gamma": gamma}
     expected = [slow_crossentropy(y, p, weights, smoothing, gamma) for y, p in pairs]
@@ -117,7 +119,7 @@ def test_crossentropy_equals_the_slow_one(pairs, weights, smoothing, gamma):
     np.testing.assert_allclose(per_item(loss, labels, logits), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_focal_equals_tensorflow_addons():
+def test_focal_equals_recorded_values_of_tensorflow_addons():
     # SigmoidFocalCrossEntropy of tensorflow-addons 0.23, alpha 0.25, gamma 2, of probabilities
     y = [1, 0, 0, 1, 0, 0, 1, 0, 0]
     p = np.linspace(0.01, 0.99, 9)
@@ -138,7 +140,7 @@ def test_focal_equals_tensorflow_addons():
     np.testing.assert_allclose(per_item(focal(from_logits=True), y, np.log(p / (1 - p))), expected, rtol=1e-5)
 
 
-def test_focal_equals_tensorflow_addons_itself():
+def test_focal_equals_the_installed_tensorflow_addons():
     addons = pytest.importorskip("tensorflow_addons", reason="runs in the addons lane")
     rng = np.random.default_rng(0)
     y, z = rng.integers(0, 2, 50).astype("float32"), rng.normal(size=50).astype("float32") * 4
@@ -170,7 +172,7 @@ def test_gamma_0_margin_0_and_squared_are_the_plain_losses():
 
 @pytest.mark.parametrize("gamma", [0.0, 0.25, 1.0, 2.0])
 @pytest.mark.parametrize("from_logits", [False, True])
-def test_focal_gradients_are_right_and_finite_at_both_ends(gamma, from_logits):
+def test_focal_gradients_are_right_inside_and_finite_at_the_ends(gamma, from_logits):
     inner = [0.1, 0.3, 0.5, 0.7, 0.95]
     values = np.array([-2.0, -0.5, 0.0, 0.5, 3.0] if from_logits else inner)
     ends = np.array([-1e4, -100.0, 100.0, 1e4] if from_logits else [0.0, 1e-9, 1.0 - 1e-7, 1.0])
@@ -185,7 +187,7 @@ def test_focal_gradients_are_right_and_finite_at_both_ends(gamma, from_logits):
     assert np.isfinite(slopes).all()
     expected = [[(cost(y, v + 1e-5) - cost(y, v - 1e-5)) / 2e-5 for v in values] for y in (0.0, 1.0)]
     np.testing.assert_allclose(slopes[:, :5], expected, rtol=1e-4, atol=1e-6)
-    if from_logits:  # what is certainly right has no gradient, what is certainly wrong has that of cross-entropy
+    if from_logits:  # right with certainty: no gradient; wrong with certainty: that of cross-entropy
         np.testing.assert_allclose(slopes[:, 5:], [[0, 0, 0.5, 0.5], [-3, -3, 0, 0]], atol=1e-6)
 
 
@@ -215,7 +217,7 @@ def test_gradients_equal_finite_differences(loss, slow):
     np.testing.assert_allclose(slopes[:, 0], np.array(rises) / 2e-5, rtol=1e-4, atol=1e-6)
 
 
-def test_logits_of_a_thousand_are_exact_and_probabilities_of_0_and_1_finite():
+def test_large_logits_are_exact_and_certain_probabilities_finite():
     loss = kbs.WeightedBinaryCrossentropy(from_logits=True)
     np.testing.assert_allclose(per_item(loss, [1, 0, 1, 0], [1000, 1000, -1000, -1000]), [0, 1000, 1000, 0])
     finite = per_item(kbs.WeightedBinaryCrossentropy(), [1, 0, 1, 0], [1, 1, 0, 0])
@@ -236,7 +238,7 @@ LOSSES = [
 @pytest.mark.parametrize("cls", LOSSES)
 @pytest.mark.parametrize("label_shape", [(6,), (6, 1)])
 @pytest.mark.parametrize("value_shape", [(6,), (6, 1)])
-def test_ranks_are_aligned(cls, label_shape, value_shape):
+def test_shapes_n_and_n_by_1_give_the_same_loss(cls, label_shape, value_shape):
     y, p = LABELS.reshape(label_shape), (DISTANCES / 2).reshape(value_shape)
     items = per_item(cls(), y, p)
     assert items.shape == (6,)
@@ -256,7 +258,7 @@ def test_other_shapes_are_refused(cls, shapes):
 
 @pytest.mark.parametrize("cls", LOSSES)
 @pytest.mark.parametrize("labels", [LABELS.astype(int), LABELS.astype(bool), LABELS.astype("float16")])
-def test_labels_of_any_type(cls, labels):
+def test_labels_of_any_type_give_the_same_loss(cls, labels):
     np.testing.assert_allclose(float(cls()(labels, DISTANCES / 2)), float(cls()(LABELS, DISTANCES / 2)))
 
 
@@ -270,7 +272,7 @@ def test_similar_label_0_reads_inverted_labels(cls):
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-def test_batches_of_one_pair_and_of_one_kind(cls):
+def test_batches_of_one_pair_or_one_label_have_their_own_mean(cls):
     plain = per_item(cls(), LABELS, DISTANCES / 2)
     for chosen in (LABELS == 1, LABELS == 0, np.arange(6) == 2):
         value = float(cls()(LABELS[chosen], DISTANCES[chosen] / 2))
@@ -278,7 +280,7 @@ def test_batches_of_one_pair_and_of_one_kind(cls):
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-def test_reductions(cls):
+def test_reductions_equal_numpy(cls):
     items = per_item(cls(), LABELS, DISTANCES / 2).astype("float64")
     expected = {
         "sum": (items * SAMPLE_WEIGHT).sum(),
@@ -306,7 +308,7 @@ def test_a_nan_is_never_hidden(cls):
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-def test_weights_multiply_and_scale(cls):
+def test_weights_multiply_losses_and_the_order_does_not_matter(cls):
     plain = per_item(cls(), LABELS, DISTANCES / 2)
     weighted = per_item(cls(class_weight={0: 2.0, 1: 5.0}), LABELS, DISTANCES / 2)
     np.testing.assert_allclose(weighted, plain * np.where(LABELS == 1, 5.0, 2.0), rtol=1e-6)
@@ -314,7 +316,7 @@ def test_weights_multiply_and_scale(cls):
     np.testing.assert_allclose(per_item(cls(), LABELS[order], DISTANCES[order] / 2), plain[order])
 
 
-def test_a_vast_margin_and_a_tiny_one():
+def test_margins_of_1e_6_and_10_follow_the_formula():
     d = np.array([0.2, 5.0])
     np.testing.assert_allclose(per_item(kbs.WeightedContrastiveLoss(1e-6), [0, 0], d), [0, 0])
     np.testing.assert_allclose(per_item(kbs.WeightedContrastiveLoss(10.0), [0, 0], d), [9.8**2, 25.0], rtol=1e-6)
@@ -330,7 +332,7 @@ def test_half_precision_losses_are_computed_in_float32(cls):
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-def test_class_weight_is_live_and_validated(cls):
+def test_class_weight_is_live_read_only_and_checked(cls):
     loss = cls()
     assert dict(loss.class_weight) == {0: 1.0, 1: 1.0}
     loss.class_weight = {0: 0.25, 1: 4.0}
@@ -358,19 +360,19 @@ BAD_WEIGHTS = [
 
 @pytest.mark.parametrize("cls", LOSSES)
 @pytest.mark.parametrize(("weights", "error", "match"), BAD_WEIGHTS)
-def test_bad_class_weights(cls, weights, error, match):
+def test_bad_class_weights_are_refused(cls, weights, error, match):
     with pytest.raises(error, match=match):
         cls(class_weight=weights)
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-def test_labels_outside_0_and_1_are_no_labels(cls):
+def test_labels_outside_0_and_1_give_nan(cls):
     for y in ([1.0, 2.0], [-1.0, 1.0]):
         assert np.isnan(float(cls()(np.array(y), np.array([0.5, 0.5]))))
 
 
 @pytest.mark.parametrize("margin", [0, -1, math.nan, math.inf])
-def test_bad_margin(margin):
+def test_a_bad_margin_is_refused(margin):
     with pytest.raises(ValueError, match=r"`margin` must be positive.*Received: margin="):
         kbs.WeightedContrastiveLoss(margin)
     with pytest.raises(TypeError, match="`margin` must be a number"):
@@ -378,29 +380,30 @@ def test_bad_margin(margin):
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.0, 2.0, math.nan, math.inf])
-def test_bad_positive_margin(bad):
+def test_a_bad_positive_margin_is_refused(bad):
     with pytest.raises(ValueError, match=r"`positive_margin` must be .*Received: positive_margin="):
         kbs.WeightedContrastiveLoss(1.0, positive_margin=bad)
 
 
 @pytest.mark.parametrize("bad", [-1.1, 1.0, math.nan, math.inf])
-def test_bad_cosine_margin(bad):
+def test_a_bad_cosine_margin_is_refused(bad):
     with pytest.raises(ValueError, match=r"`margin` must be .*Received: margin="):
         kbs.WeightedCosineLoss(bad)
 
 
 @pytest.mark.parametrize("bad", [-0.1, math.nan, math.inf])
-def test_bad_gamma(bad):
+def test_a_bad_gamma_is_refused(bad):
     with pytest.raises(ValueError, match=r"`focal_gamma` must be .*Received: focal_gamma="):
         kbs.WeightedBinaryCrossentropy(focal_gamma=bad)
 
 
-def test_the_losses_say_what_they_read():
+@pytest.mark.numpy_only
+def test_losses_state_whether_higher_predictions_are_similar():
     reads = {cls: cls.higher_is_similar for cls in (kbs.WeightedCosineLoss, kbs.WeightedBinaryCrossentropy)}
     assert reads == {kbs.WeightedCosineLoss: False, kbs.WeightedBinaryCrossentropy: True}
 
 
-def test_other_bad_arguments():
+def test_a_bad_smoothing_or_similar_label_is_refused():
     with pytest.raises(ValueError, match="label_smoothing"):
         kbs.WeightedBinaryCrossentropy(label_smoothing=1.5)
     with pytest.raises(ValueError, match="similar_label"):
@@ -408,7 +411,7 @@ def test_other_bad_arguments():
 
 
 @pytest.mark.parametrize("cls", LOSSES)
-def test_config_survives_json_with_the_weights_of_now(cls):
+def test_config_keeps_the_current_weights_through_json(cls):
     loss = cls(class_weight={0: 1.0, 1: 2.0}, similar_label=0, reduction="sum", name="mine", dtype="float16")
     loss.class_weight = {0: 0.5, 1: 1.5}
     config = json.loads(json.dumps(loss.get_config()))
