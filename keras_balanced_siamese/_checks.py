@@ -1,4 +1,4 @@
-"""Checks of plain arguments, in the positive form that NaN fails too."""
+"""Checks of plain arguments, in a positive form that also rejects NaN."""
 
 import math
 from numbers import Integral, Real

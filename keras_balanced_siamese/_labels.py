@@ -1,4 +1,4 @@
-"""Class labels of any type -> sorted classes, integer codes and counts."""
+"""Encoding of class labels as sorted classes, integer codes and counts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -8,11 +8,11 @@ import numpy as np
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ArrayLike, Label
 
-STEP = 2**18  # labels that are looked at together
+STEP = 2**18  # labels that are processed at a time
 
 
 class Labels(NamedTuple):
-    """Labels as integers: `classes[codes[i]]` is the label of sample `i`."""
+    """Encoded labels: `classes[codes[i]]` is the label of sample `i`."""
 
     classes: list[Label]  # sorted, plain Python values
     codes: np.ndarray  # (n,) positions in `classes`
@@ -20,14 +20,14 @@ class Labels(NamedTuple):
 
 
 def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
-    """Turn one label per sample into codes.
+    """Encode one label per sample.
 
     Args:
         labels: `(n,)` or `(n, 1)` integers, strings, booleans or finite floats, in any order.
-        name: What the caller calls them, for the error messages.
+        name: Name of the argument in error messages.
 
     Raises:
-        ValueError: If there are no labels, more than one a sample (one-hot rows, say), or missing ones (NaN, None).
+        ValueError: If there are no labels, more than one per sample (as in one-hot rows), or missing ones (NaN, None).
         TypeError: If the labels cannot be sorted because their types are mixed.
     """
     array = _as_array(labels)
@@ -35,7 +35,7 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(
-            f"`{name}` must hold one class label per sample, shape (n,). One-hot rows become labels by "
+            f"`{name}` must hold one class label per sample, shape (n,). Convert one-hot rows by "
             f"`{name}.argmax(axis=1)`. Received: {name} of shape {array.shape}"
         )
     if array.size == 0:
@@ -46,14 +46,14 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in array.tolist()})
         raise TypeError(
-            f"`{name}` must be all of one type, all strings or all numbers. Received: labels of the types {kinds}"
+            f"`{name}` must be of one type, all strings or all numbers. Received: labels of the types {kinds}"
         ) from error
     plain = list(classes) if classes.dtype.kind in "mM" else classes.tolist()
     return Labels(plain, codes, np.bincount(codes, minlength=len(plain)).astype(np.int64))
 
 
 def _dense(array: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Sorted classes and codes of whole numbers that lie close together: no sort, and no copy of the labels."""
+    """Return sorted classes and codes of whole numbers in a narrow range, without sorting or copying the labels."""
     if array.dtype.kind not in "iub":
         return None
     low, high = int(array.min()), int(array.max())
@@ -70,7 +70,7 @@ def _dense(array: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _sorted(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted classes and codes of anything that NumPy can sort."""
+    """Return sorted classes and codes of labels that NumPy can sort."""
     classes = np.unique(array)
     codes = np.empty(len(array), np.int32)
     for where, part in _parts(array):
@@ -79,7 +79,7 @@ def _sorted(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hashed(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted classes and codes of Python objects."""
+    """Return sorted classes and codes of Python objects."""
     labels = array.tolist()
     classes = np.empty(len(known := sorted(set(labels))), object)
     classes[:] = known
@@ -92,14 +92,14 @@ def _above(part: np.ndarray, low: int) -> np.ndarray:
 
 
 def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The labels part by part: nothing of their size is needed beside them."""
+    """Yield the labels in parts, so that no further array of their size is needed."""
     for start in range(0, len(array), STEP):
         where = slice(start, start + STEP)
         yield where, array[where]
 
 
 def _as_array(labels: ArrayLike) -> np.ndarray:
-    """The labels as they are: what NumPy would change, such as the NaN in a list of strings, stays an object."""
+    """Return the labels unchanged: values that NumPy would convert, such as NaN among strings, stay objects."""
     array = np.asarray(labels)
     if isinstance(labels, (list, tuple)) and array.ndim == 1 and array.tolist() != list(labels):
         array = np.empty(len(labels), dtype=object)
@@ -108,7 +108,7 @@ def _as_array(labels: ArrayLike) -> np.ndarray:
 
 
 def _is_missing(label: Any) -> bool:
-    """Whether a label is None, or not equal to itself: NaN, NaT, and NA, which does not even say so."""
+    """Return whether a label is None, NaN, NaT or NA, whose comparison with itself has no truth value."""
     try:
         return label is None or bool(label != label)
     except TypeError:
@@ -132,7 +132,7 @@ def _refuse_missing(array: np.ndarray, name: str) -> None:
 
 
 def align_weights(weights: Any, classes: list[Label], name: str = "class_weight") -> np.ndarray:
-    """Check a mapping {class: weight} and put it in the order of `classes`.
+    """Check a mapping {class: weight} and return its weights in the order of `classes`.
 
     Returns:
         float64 array `(len(classes),)`.
@@ -148,7 +148,7 @@ def align_weights(weights: Any, classes: list[Label], name: str = "class_weight"
         unknown = [label for label in weights if label not in known]
         missing = [label for label in classes if label not in weights]
         raise ValueError(
-            f"`{name}` must give a weight to each class and to nothing else. Missing: {short(missing)}; "
+            f"`{name}` must map each class, and no other label, to a weight. Missing: {short(missing)}; "
             f"unknown: {short(unknown)}; the classes are {short(classes)}. Received: {name}={short(dict(weights))}"
         )
     try:

@@ -1,10 +1,10 @@
-"""Names for what the signatures speak of."""
+"""Type aliases of the signatures."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-Tensor: TypeAlias = Any  # a tensor of the backend, or anything it can be made from
-ArrayLike: TypeAlias = Any  # anything that NumPy turns into an array
+Tensor: TypeAlias = Any  # a tensor of the backend, or any value that converts to one
+ArrayLike: TypeAlias = Any  # any value that NumPy converts to an array
 Label: TypeAlias = Any  # a class label: an integer, a string, a boolean, a finite float
 ClassWeights: TypeAlias = Mapping[Label, float]
 WeightScheme: TypeAlias = str | ClassWeights | Callable[[dict[Label, int]], ClassWeights]

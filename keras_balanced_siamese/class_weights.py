@@ -1,4 +1,4 @@
-"""Labels -> how much each class should count."""
+"""Class weights and sample weights from labels."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,7 +19,7 @@ SCHEMES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 def class_weights(
     labels: ArrayLike, scheme: WeightScheme = "balanced", *, beta: float = 0.999, normalize: str | None = "samples"
 ) -> dict[Label, float]:
-    """Weights that let rare classes count as much as common ones.
+    """Compute class weights that raise the influence of rare classes.
 
     With `C` classes, `n_c` samples of class `c` and `N` samples in all, the schemes are
 
@@ -31,25 +31,25 @@ def class_weights(
     "uniform"     1
     ```
 
-    The result is then scaled, because a loss whose weights are small on average learns as if its learning rate were
-    small. On a 100:1 data set `"inverse"` without scaling stops plain SGD altogether.
+    The result is then scaled, because weights that are small on average act like a small learning rate. On a 100:1
+    data set, `"inverse"` without scaling stops plain SGD altogether.
 
     Args:
         labels: `(n,)` class labels: integers, strings, booleans or finite floats.
-        scheme: One of the names above, a mapping of class to weight, or a callable that is given the counts as a dict
+        scheme: One of the names above, a mapping of class to weight, or a callable that takes the counts as a dict
             `{class: n_c}` and returns such a mapping.
-        beta: For `"effective"` only, in `[0, 1)`: 0 gives equal weights, and the closer to 1, the closer to
-            `"inverse"`. It has to suit the counts: 0.9 no longer tells 50 samples from 5,000.
+        beta: For `"effective"` only, in `[0, 1)`: 0 gives equal weights, and values close to 1 approach `"inverse"`. It
+            must suit the counts: with 0.9, 50 samples and 5,000 get nearly the same weight.
         normalize: `"samples"` (the mean weight over the samples is 1), `"classes"` (the mean over the classes is 1),
-            or `None` (the formula as it stands).
+            or `None` (the formula without scaling).
 
     Returns:
-        A dict of class to weight, sorted by class. `model.fit(class_weight=...)` takes it when the labels are integers.
+        A dict of class to weight, sorted by class. `model.fit(class_weight=...)` accepts it if the labels are integers.
 
     Raises:
         ValueError: For empty or missing labels, an unknown scheme, a `beta` outside `[0, 1)`, weights that are
             negative, not finite, or not given for exactly the classes in `labels`.
-        TypeError: If `scheme` is none of the three kinds.
+        TypeError: If `scheme` is not a string, a mapping or a callable.
 
     Examples:
         >>> class_weights(["cat", "cat", "cat", "lynx"])
@@ -69,7 +69,7 @@ def class_weights(
 def scheme_weights(
     classes: list[Label], counts: np.ndarray, scheme: WeightScheme, beta: float = 0.999, name: str = "scheme"
 ) -> np.ndarray:
-    """The weights `(C,)` of a scheme before scaling, in the order of `classes`; `name` is what an error calls it."""
+    """Return the weights `(C,)` of a scheme before scaling, in the order of `classes`; `name` is used in errors."""
     if not 0 <= beta < 1:
         raise ValueError(f"`beta` must be in [0, 1). Received: beta={beta!r}")
     if isinstance(scheme, str) and scheme in SCHEMES:
@@ -83,12 +83,12 @@ def scheme_weights(
 
 
 def sample_weights(labels: ArrayLike, weights: ClassWeights) -> np.ndarray:
-    """The weight of each sample's class, as `model.fit(sample_weight=...)` takes it.
+    """Return the weight of each sample's class, for `model.fit(sample_weight=...)`.
 
     Args:
         labels: `(n,)` class labels.
-        weights: A mapping of class to weight, as `class_weights` returns it. Classes that do not occur in `labels` are
-            allowed, so that weights of the training data fit the validation data too.
+        weights: A mapping of class to weight, as returned by `class_weights`. Classes that do not occur in `labels` are
+            allowed, so that weights of the training data can be applied to the validation data.
 
     Returns:
         float32 array `(n,)`.

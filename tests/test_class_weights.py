@@ -1,3 +1,5 @@
+"""Class weights and sample weights."""
+
 import math
 from collections import Counter
 
@@ -7,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_balanced_siamese as kbs
+
+pytestmark = pytest.mark.numpy_only
 
 
 class NotAvailable:
@@ -72,9 +76,9 @@ def test_effective_number_limits():
 def test_mapping_and_callable():
     labels = ["a"] * 3 + ["b"]
     assert kbs.class_weights(labels, {"a": 1, "b": 3}, normalize=None) == {"a": 1.0, "b": 3.0}
-    seen = []
-    weights = kbs.class_weights(labels, lambda counts: seen.append(counts) or {c: 1 / n for c, n in counts.items()})
-    assert seen == [{"a": 3, "b": 1}]
+    given = []
+    weights = kbs.class_weights(labels, lambda counts: given.append(counts) or {c: 1 / n for c, n in counts.items()})
+    assert given == [{"a": 3, "b": 1}]
     assert weights == pytest.approx(kbs.class_weights(labels, "inverse"))
 
 
