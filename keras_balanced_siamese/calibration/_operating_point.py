@@ -1,4 +1,4 @@
-"""Operating points -> the threshold that a user asks for."""
+"""Thresholds of operating points."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -12,7 +12,9 @@ OPERATING_POINTS = ("eer", "balanced_accuracy", "f1", "posterior")
 
 
 def check_operating_point(operating_point: Any) -> Any:
-    """A name, `{"far": rate}` or `{"cost": [miss, false accept]}`, in plain numbers that JSON has.
+    """Check an operating point and return it with plain numbers, ready for JSON.
+
+    It is one of `OPERATING_POINTS`, `{"far": rate}` or `{"cost": (miss, false accept)}`.
 
     Raises:
         ValueError: For anything else.
@@ -34,7 +36,7 @@ def check_operating_point(operating_point: Any) -> Any:
 
 
 def float32_threshold(threshold: float, distance: np.ndarray) -> float:
-    """The threshold in float32, rounded so that it parts the distances, which are float32 too, as it did before."""
+    """Round a threshold to float32 so that it accepts the same distances, which are float32 values themselves."""
     rounded = np.float32(threshold)
     if float(rounded) > threshold and (distance == rounded).any():
         rounded = np.nextafter(rounded, np.float32(-np.inf))
@@ -42,16 +44,16 @@ def float32_threshold(threshold: float, distance: np.ndarray) -> float:
 
 
 def find_threshold(points: Curves, operating_point: Any, prior: float, n_different: int) -> float:
-    """The distance up to which to accept, halfway between two measured ones where it can be.
+    """Largest distance to accept, halfway between two measured distances where possible.
 
     Args:
         points: A single curve.
-        operating_point: Checked.
-        prior: Share of similar pairs that counts for `"f1"` and costs.
+        operating_point: An operating point other than `"posterior"`, checked by `check_operating_point`.
+        prior: Share of similar pairs, used by `"f1"` and `"cost"`.
         n_different: Number of different pairs.
 
     Raises:
-        ValueError: If the pairs cannot show the wanted false accept rate.
+        ValueError: If the false accept rate is not measurable on these pairs, or accepting nothing is optimal.
     """
     if operating_point == "eer":
         return float(equal_error_rate(points)[1][0])
@@ -66,19 +68,20 @@ def find_threshold(points: Curves, operating_point: Any, prior: float, n_differe
         miss, false_accept = operating_point["cost"]
         gain = -(miss * prior * (1 - tar) + false_accept * (1 - prior) * far)
     best = np.flatnonzero(gain >= gain.max() - 1e-12)
-    place = best[[len(best) // 2]]  # of thresholds that are as good, the middle one
+    place = best[[len(best) // 2]]  # the middle one of equally good thresholds
     if place[0] == 0:
         raise ValueError(
-            f"With operating_point={operating_point!r} and a share of {prior:g} similar pairs it is best to accept "
-            "nothing: the distances do not tell similar pairs well enough. Raise the cost of a miss or the prior."
+            f"With operating_point={operating_point!r} and a share of {prior:g} similar pairs the optimum is to accept "
+            "nothing: the distances do not separate similar pairs well enough. Raise the cost of a miss or the prior."
         )
     return float(between(points, place)[0])
 
 
 def _at_far(points: Curves, far: float, n_different: int) -> float:
+    """Largest threshold with a false accept rate of at most `far`."""
     if n_different * far < 1 - 1e-9:
         raise ValueError(
-            f"A false accept rate of {far:g} takes at least {int(np.ceil(1 / far)):,} different pairs to measure. "
+            f"A false accept rate of {far:g} needs at least {int(np.ceil(1 / far)):,} different pairs to be measured. "
             f"Received: {n_different:,}"
         )
     threshold = float(tar_at_far(points, far)[2][0])
@@ -86,7 +89,7 @@ def _at_far(points: Curves, far: float, n_different: int) -> float:
         smallest = points.threshold[1]
         share = points.rates()[1][1]
         raise ValueError(
-            f"Even the smallest distance has a false accept rate above {far:g}: too many different pairs are equally "
+            f"The false accept rate at the smallest distance is above {far:g}: too many different pairs are equally "
             f"close. Received: the distance {smallest:g} at {share:.3g} of the different pairs"
         )
     return threshold

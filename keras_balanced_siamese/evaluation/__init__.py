@@ -1,4 +1,4 @@
-"""Distances or embeddings, and the truth -> a report of how well pairs are told apart, overall and for each class."""
+"""Reports on how well distances separate similar from different pairs, overall and for each class."""
 
 from keras_balanced_siamese.evaluation._curves import Curves as Curves
 from keras_balanced_siamese.evaluation._curves import between as between
@@ -14,6 +14,7 @@ from keras_balanced_siamese.evaluation._groups import thirds as thirds
 from keras_balanced_siamese.evaluation._options import check_threshold as check_threshold
 from keras_balanced_siamese.evaluation._pair_checks import check_distances as check_distances
 from keras_balanced_siamese.evaluation._pair_checks import check_similar as check_similar
+from keras_balanced_siamese.evaluation._pair_data import Pairs as Pairs
 from keras_balanced_siamese.evaluation._pair_data import check_pairs as check_pairs
 from keras_balanced_siamese.evaluation._pair_data import fingerprint as fingerprint
 from keras_balanced_siamese.evaluation._pairs import evaluate_pairs as evaluate_pairs

@@ -1,15 +1,16 @@
-"""Class codes -> all their pairs, or a sample of them that stands for all."""
+"""All pairs of labelled samples, or a weighted random sample of them."""
 
 import numpy as np
 
 
 def choose_pairs(codes: np.ndarray, max_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions `(p, 2)` of the two samples of each pair, and the weight `(p,)` of each.
+    """Positions of the two samples of each pair, `(p, 2)`, and weights of the pairs, `(p,)`.
 
     Args:
         codes: `(n,)` class codes.
-        max_pairs: Most pairs; beyond it half of that many similar and half of that many different ones are drawn.
-        rng: What draws them.
+        max_pairs: Largest number of pairs. If there are more, up to half that number of similar and of different pairs
+            are sampled.
+        rng: Random generator of the sample.
     """
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes).astype(np.int64)
@@ -33,7 +34,7 @@ def choose_pairs(codes: np.ndarray, max_pairs: int, rng: np.random.Generator) ->
 
 
 def _ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Each position `i` with each of `starts[i]` to `ends[i] - 1`, `(p, 2)`."""
+    """Pairs of each position `i` with `starts[i]` to `ends[i] - 1`, `(p, 2)`."""
     lengths = ends - starts
     first = np.repeat(np.arange(len(starts)), lengths)
     return np.stack(
@@ -42,22 +43,22 @@ def _ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _draw_similar(counts: np.ndarray, n_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct similar pairs, up to the same number from each class, among positions sorted by class."""
+    """Sample distinct similar pairs, up to the same number from each class, from positions sorted by class."""
     available = counts * (counts - 1) // 2
-    most = _level(available, n_pairs)
+    limit = _level(available, n_pairs)
     pairs, weights = [], []
     for start, n_available in zip(np.cumsum(counts) - counts, available, strict=True):
-        n_drawn = min(int(n_available), most)
+        n_drawn = min(int(n_available), limit)
         if n_drawn:
             pairs.append(start + _unrank(rng.choice(int(n_available), n_drawn, replace=False)))
             weights.append(np.full(n_drawn, n_available / n_drawn))
     return np.concatenate(pairs), np.concatenate(weights)
 
 
-def _level(available: np.ndarray, wanted: int) -> int:
-    """The largest number that, taken from each class as far as it has it, adds up to at most `wanted`; at least 1."""
+def _level(available: np.ndarray, n_pairs: int) -> int:
+    """Largest limit per class, at least 1, with which all classes together give at most `n_pairs` pairs."""
     rising = np.sort(available)
-    left = wanted
+    left = n_pairs
     for k, n_available in enumerate(rising):
         share = left // (len(rising) - k)
         if n_available > share:
@@ -67,7 +68,7 @@ def _level(available: np.ndarray, wanted: int) -> int:
 
 
 def _unrank(rank: np.ndarray) -> np.ndarray:
-    """Pairs `i < j` `(p, 2)` from their numbers in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
+    """Pairs `i < j`, `(p, 2)`, from their ranks in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
     rank = rank.astype(np.int64)
     j = ((1 + np.sqrt(1 + 8 * rank.astype(np.float64))) / 2).astype(np.int64)
     j += (j + 1) * j // 2 <= rank  # the root may be off by one
@@ -76,10 +77,10 @@ def _unrank(rank: np.ndarray) -> np.ndarray:
 
 
 def _draw_different(counts: np.ndarray, ends: np.ndarray, n_pairs: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct different pairs, each as likely as any other, among positions sorted by class."""
+    """Sample distinct different pairs, all equally likely, from positions sorted by class."""
     n = len(ends)
     starts = ends - counts.repeat(counts)
-    others = np.cumsum(n - (ends - starts))  # how many partners the positions up to here have
+    others = np.cumsum(n - (ends - starts))  # running number of partners
     found = np.zeros(0, np.int64)
     while len(found) < n_pairs:
         rank = rng.integers(others[-1], size=n_pairs + n_pairs // 8)

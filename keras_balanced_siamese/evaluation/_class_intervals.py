@@ -1,4 +1,4 @@
-"""Confidence intervals of the decisions on one class, from its own samples."""
+"""Confidence intervals of the error rates of each class, from its own samples."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ RATES = ("false_reject_rate", "false_accept_rate", "error")
 def class_intervals(
     pairs: Pairs, accepted: np.ndarray, rates: dict[str, np.ndarray], confidence: float
 ) -> dict[str, np.ndarray]:
-    """Intervals `(C, 2)` of the rates of each class, in which a sample counts once however many pairs it is in.
+    """Intervals of the rates of each class, `(C, 2)`, with samples and not pairs as independent units.
 
     Args:
-        pairs: With classes and samples.
+        pairs: Pairs with classes and samples.
         accepted: `(n,)` decisions.
         rates: `(C,)` false reject rate, false accept rate and error.
-        confidence: Share of the intervals that are to hold the true rate.
+        confidence: Confidence level.
     """
     variances, n_samples = _variances(pairs, accepted, rates)
     found = {}
@@ -30,7 +30,7 @@ def class_intervals(
 def mean_interval(
     pairs: Pairs, accepted: np.ndarray, rates: dict[str, np.ndarray], chosen: np.ndarray, confidence: float
 ) -> dict[str, np.ndarray]:
-    """Intervals `(2,)` of the mean rates of the chosen classes `(K,)`, for these classes and other samples."""
+    """Intervals of the mean rates of the chosen classes `(K,)`, `(2,)` each, over other samples of these classes."""
     variances, n_samples = _variances(pairs, accepted, rates)
     found = {}
     for name, variance in zip(RATES, variances, strict=True):
@@ -46,7 +46,7 @@ def mean_interval(
 def _variances(
     pairs: Pairs, accepted: np.ndarray, rates: dict[str, np.ndarray]
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """Variance of the three rates, `(C,)` each, and the number of samples of each class."""
+    """Variances of the three rates, `(C,)` each, and numbers of samples of the classes."""
     n_classes, n_samples = len(pairs.classes), int(pairs.samples.max()) + 1
     class_of = np.zeros(n_samples, np.int64)
     class_of[pairs.samples] = pairs.sides
@@ -57,7 +57,7 @@ def _variances(
     share = weight / np.bincount(code, weight, n_classes)[code]
     influence = share * (~accepted[pairs.similar] - rates["false_reject_rate"][code])
     of_rejects = np.bincount(left, influence, n_samples) + np.bincount(right, influence, n_samples)
-    twice = _combined(left, right, influence, code, n_classes)  # stands in the squares of both samples
+    twice = _combined(left, right, influence, code, n_classes)  # is part of the squares of both samples
 
     position, code = pairs.by_class()
     different = ~pairs.similar[position]
@@ -81,7 +81,7 @@ def _variances(
 
 
 def _combined(a: np.ndarray, b: np.ndarray, influence: np.ndarray, code: np.ndarray, n_classes: int) -> np.ndarray:
-    """Sum of the squared influence of each combination of two samples, by class."""
+    """Sum of the squared influences of all combinations of two samples, by class."""
     key = np.minimum(a, b).astype(np.int64) * (int(max(a.max(), b.max())) + 1) + np.maximum(a, b)
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
     return np.bincount(code[first], np.bincount(which, influence) ** 2, n_classes)

@@ -1,4 +1,4 @@
-"""Distances and truth -> operating points, exact, for many groups of pairs at once; and what is read off them."""
+"""Operating points of groups of pairs, and the figures of their curves."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 class Curves(NamedTuple):
-    """The operating points of G groups, one group after the other, each from "accept nothing" to "accept all".
+    """Operating points of G groups, concatenated; each group starts with "accept nothing" and ends with "accept all".
 
-    A point accepts every pair whose distance is at most its threshold, so equal distances are never told apart.
+    A point accepts every pair whose distance is at most its threshold, so equal distances share one decision.
     """
 
-    threshold: np.ndarray  # (P,) rising inside a group, from -inf
-    accepts: np.ndarray  # (P,) weight of the similar pairs that are accepted
-    false_accepts: np.ndarray  # (P,) weight of the different pairs that are accepted
+    threshold: np.ndarray  # (P,) ascending within a group, from -inf
+    accepts: np.ndarray  # (P,) weight of the accepted similar pairs
+    false_accepts: np.ndarray  # (P,) weight of the accepted different pairs
     starts: np.ndarray  # (G,) position of the first point of each group
 
     @property
@@ -27,7 +27,7 @@ class Curves(NamedTuple):
         return self.ends - self.starts + 1
 
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
-        """True and false accept rate of each point, `(P,)` each; NaN in a group without such pairs."""
+        """True and false accept rate of each point, `(P,)` each; NaN in groups without similar or different pairs."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return (
                 self.accepts / np.repeat(self.accepts[self.ends], self.sizes),
@@ -35,7 +35,7 @@ class Curves(NamedTuple):
             )
 
     def measurable(self) -> np.ndarray:
-        """Which groups hold both similar and different pairs, `(G,)`."""
+        """Mask of the groups with both similar and different pairs, `(G,)`."""
         return (self.accepts[self.ends] > 0) & (self.false_accepts[self.ends] > 0)
 
 
@@ -45,7 +45,7 @@ def curves(
     """Operating points of each group.
 
     Args:
-        distance: `(n,)`, without NaN, rising: sort the pairs by distance first.
+        distance: `(n,)` distances in ascending order, without NaN.
         similar: `(n,)` booleans.
         weight: `(n,)`, not negative.
         group: `(n,)` codes below `n_groups`; `None` puts all pairs into one group.
@@ -57,7 +57,7 @@ def curves(
         order = np.argsort(group, kind="stable")
         distance, similar, weight, group = distance[order], similar[order], weight[order], group[order]
     changes = (distance[1:] != distance[:-1]) | (group[1:] != group[:-1])
-    last = np.flatnonzero(np.append(changes, True)[: len(distance)])  # the end of each run of equal distances
+    last = np.flatnonzero(np.append(changes, True)[: len(distance)])  # last pair of each run of equal distances
     points = np.bincount(group[last], minlength=n_groups)
     starts = np.insert(np.cumsum(points + 1), 0, 0)[:-1]
     place = np.arange(len(last)) + group[last] + 1  # one more point at the start of each group
@@ -72,16 +72,16 @@ def curves(
 
 
 def _running(weight: np.ndarray, last: np.ndarray, place: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Running sums at the points, from 0 on in each group."""
+    """Running sums at the points, starting at 0 in each group."""
     total = np.cumsum(weight)[last]
-    before = np.insert(total, 0, 0.0)[np.cumsum(points) - points]  # what the earlier groups have added up to
+    before = np.insert(total, 0, 0.0)[np.cumsum(points) - points]  # sum over earlier groups
     sums = np.zeros(len(last) + len(points))
     sums[place] = total - np.repeat(before, points)
     return sums
 
 
 def roc_auc(points: Curves) -> np.ndarray:
-    """Area under the ROC curve, `(G,)`: the chance that a similar pair is the closer one, ties counting half."""
+    """Area under the ROC curve, `(G,)`: the probability that a similar pair is closer, with ties counting one half."""
     tar, far = points.rates()
     area = np.zeros_like(far)
     area[1:] = np.diff(far) * (tar[1:] + tar[:-1]) / 2
@@ -101,11 +101,11 @@ def average_precision(points: Curves) -> np.ndarray:
 def equal_error_rate(points: Curves) -> tuple[np.ndarray, np.ndarray]:
     """Equal error rate and its threshold, `(G,)` each.
 
-    The rate is that of the straight line between the two points where the false accept rate overtakes the false reject
-    rate. The threshold is the distance of the second one; halfway to the next distance, if the rates are equal there.
+    The rate is interpolated linearly between the two points where the false accept rate crosses the false reject rate.
+    The threshold is the distance of the second point, or halfway to the next distance if the rates are equal there.
     """
     _, far = points.rates()
-    # has the sign of FAR - FRR, and rises; free of rounding for whole weights
+    # has the sign of FAR - FRR and is ascending; exact for integer weights
     n_similar = np.repeat(points.accepts[points.ends], points.sizes)
     n_different = np.repeat(points.false_accepts[points.ends], points.sizes)
     gap = points.false_accepts * n_similar - (n_similar - points.accepts) * n_different
@@ -123,7 +123,7 @@ def equal_error_rate(points: Curves) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tar_at_far(points: Curves, far: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The last point whose false accept rate is at most `far`: its true and false accept rate and threshold, `(G,)`."""
+    """True accept rate, false accept rate and threshold, `(G,)` each, of the last point within the rate `far`."""
     tar, measured = points.rates()
     place = points.ends.copy()
     known = points.measurable()
@@ -134,7 +134,7 @@ def tar_at_far(points: Curves, far: float) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def min_dcf(points: Curves, miss: float, false_accept: float, prior: float) -> np.ndarray:
-    """Least detection cost over all thresholds, `(G,)`, as a share of that of accepting or rejecting everything."""
+    """Minimum detection cost, `(G,)`, relative to the better of accepting everything and rejecting everything."""
     tar, far = points.rates()
     costs = miss * prior * (1 - tar), false_accept * (1 - prior) * far
     least = np.minimum.reduceat(costs[0] + costs[1], points.starts)
@@ -142,7 +142,7 @@ def min_dcf(points: Curves, miss: float, false_accept: float, prior: float) -> n
 
 
 def between(points: Curves, place: np.ndarray) -> np.ndarray:
-    """Thresholds halfway between the points at `place` and the next ones of their groups: the same pairs, no tie."""
+    """Thresholds halfway between the points at `place` and their successors, which accept the same pairs."""
     here = points.threshold[place]
     after = points.threshold[np.minimum(place + 1, len(points.threshold) - 1)]
     with np.errstate(invalid="ignore"):
@@ -152,6 +152,6 @@ def between(points: Curves, place: np.ndarray) -> np.ndarray:
 
 
 def _sum(values: np.ndarray, points: Curves) -> np.ndarray:
-    """Sum over the steps inside each group, `(G,)`."""
+    """Sum over the steps within each group, `(G,)`."""
     values[points.starts] = 0.0
     return np.add.reduceat(values, points.starts)

@@ -1,4 +1,4 @@
-"""Embeddings and labels -> a report of all their pairs, and of finding each among the others."""
+"""Evaluation of embeddings: pair verification and retrieval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from keras_balanced_siamese.evaluation._pair_data import sorted_pairs
 from keras_balanced_siamese.evaluation._report import PairReport
 from keras_balanced_siamese.neighbours import TIE, as_points, retrieval_scores, squared_distances
 
-BLOCK = 1 << 23  # numbers that are compared at once
+BLOCK = 1 << 23  # coordinates per block of pairs
 
 
 def evaluate_embeddings(
@@ -35,44 +35,44 @@ def evaluate_embeddings(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> PairReport:
-    """Judge embeddings: how well their distances tell pairs apart, and how well each one finds its class.
+    """Evaluate embeddings: verification of all pairs, and retrieval of samples of the same class.
 
-    The pairs are all pairs. If there are more than `max_pairs`, half of that number is kept for similar and half for
-    different pairs: they are drawn at random, up to the same number from each class, and weighted to stand for all.
+    If there are more than `max_pairs` pairs, a random sample of at most half that number of similar and of different
+    pairs is evaluated. Each class has up to the same number of similar pairs, and pairs are weighted to represent all.
 
-    For retrieval each sample is a query among all others, exactly and in bounded memory:
+    For retrieval, each sample is a query among all others. The search is exact and uses bounded memory:
 
     ```
-    recall@k    = 1 if one of the k nearest is of its class
-    R-precision = share of its class among the R nearest,  R = number of others of its class
+    recall@k    = 1 if one of the k nearest is of the class of the query
+    R-precision = share of this class among the R nearest,  R = number of other samples of this class
     MAP@R       = 1/R * sum over i <= R of precision(i) * relevant(i)
     ```
 
-    Of equally distant samples those of other classes come first, so equal embeddings find nothing: under the cosine
-    distance all those of one direction. Samples without another one of their class are left out.
+    Of equally distant samples, those of other classes are ranked first, so collapsed embeddings score 0. Under the
+    cosine distance, embeddings of the same direction are equal. The only sample of a class is not a query.
 
     Args:
         embeddings: `(n, dim)`, finite.
         labels: `(n,)` class labels.
-        distance: `"euclidean"`, or `"cosine"`: 1 less the cosine similarity.
+        distance: `"euclidean"`, or `"cosine"`: 1 - cosine similarity.
         k: Numbers of neighbours for recall.
-        max_pairs: Most pairs to measure; each class keeps one similar pair even if there are more classes than that.
-        threshold: See `evaluate_pairs`, and so all that follow.
-        class_counts: Training samples of each class: a mapping, or the training labels, one a sample.
+        max_pairs: Largest number of pairs. Each class keeps at least one similar pair, also beyond this number.
+        threshold: See `evaluate_pairs`, also for the arguments below.
+        class_counts: Numbers of training samples by class: a mapping, or the training labels.
         far: False accept rates.
-        costs: Of the detection costs.
+        costs: Costs of the detection costs.
         resample: `"classes"` (the default) or `"samples"`. Over samples, recall, R-precision and MAP@R have no
-            interval: a sample is a query of its own and an answer to many others.
+            intervals, because a sample is both a query and an answer to other queries.
         n_resamples: Number of resamples; 0 gives no intervals.
-        confidence: Of the intervals.
-        seed: Of the resamples, and of the pairs if they are drawn.
+        confidence: Confidence level of the intervals.
+        seed: Seed of the resamples and of the sample of pairs.
 
     Returns:
-        A `PairReport` that also has `recall@k`, `r_precision` and `map@r`. Under `micro` they are means over samples.
+        A `PairReport` that also has `recall@k`, `r_precision` and `map@r`. In `micro` they are means over samples.
 
     Raises:
-        ValueError: If the shapes do not fit, an embedding is not finite, there are not two classes, or no class has two
-            samples; for arguments out of range.
+        ValueError: If the shapes do not match, an embedding is not finite, there are fewer than two classes, no class
+            has two samples, or an argument is out of range.
 
     Examples:
         >>> x = np.array([[0.0], [0.1], [1.0], [1.2], [1.05]])
@@ -99,28 +99,30 @@ def evaluate_embeddings(
 
 
 def _check_labels(labels: Labels, n: int) -> None:
+    """Raise unless there is one label per embedding, two classes, and two samples of a class."""
     if len(labels.codes) != n:
         raise ValueError(
             f"`labels` must hold one label per embedding. Received: {len(labels.codes)} labels for {n} embeddings"
         )
     if len(labels.classes) < 2 or labels.counts.max() < 2:
         raise ValueError(
-            "At least two classes are needed, and a class with two samples. "
+            "At least two classes are needed, one of them with two samples. "
             f"Received: {len(labels.classes)} classes with up to {labels.counts.max()} samples"
         )
 
 
 def _distances(x: np.ndarray, sides: np.ndarray, distance: str) -> np.ndarray:
+    """Distances of the pairs `sides` `(p, 2)` of embeddings, `(p,)`, computed in blocks."""
     step = max(1, BLOCK // x.shape[1])
     parts = [sides[start : start + step] for start in range(0, len(sides), step)]
     squared = np.concatenate([squared_distances(x[part[:, 0]], x[part[:, 1]]) for part in parts])
     if distance == "euclidean":
         return np.sqrt(squared)
-    return np.where(squared < TIE**2, 0.0, squared / 2)  # of unit vectors: 1 - cosine
+    return np.where(squared < TIE**2, 0.0, squared / 2)  # 1 - cosine of unit vectors
 
 
 def _by_class(values: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over the samples of each class that have a value, and their number, `(C,)` each."""
+    """Sum of the finite values of each class, and their number, `(C,)` each."""
     known = np.isfinite(values)
     n = len(labels.classes)
     return np.bincount(labels.codes[known], values[known], n), np.bincount(labels.codes[known], minlength=n)

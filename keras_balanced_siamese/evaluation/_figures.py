@@ -1,4 +1,4 @@
-"""Operating points -> the figures of the field, each an array with one value per group of pairs."""
+"""Verification figures of groups of pairs."""
 
 from collections.abc import Sequence
 
@@ -16,28 +16,28 @@ from keras_balanced_siamese.evaluation._curves import (
 Costs = Sequence[tuple[float, float, float]]
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4)
-COSTS = ((10.0, 1.0, 0.01), (1.0, 1.0, 0.001))  # cost of a miss, of a false accept, share of similar pairs
+COSTS = ((10.0, 1.0, 0.01), (1.0, 1.0, 0.001))  # costs of a miss and of a false accept, share of similar pairs
 
 
 def tar_name(far: float) -> str:
-    """Name of a true accept rate."""
+    """Name of the true accept rate at a false accept rate."""
     return f"tar_at_far_{float(far)!r}"
 
 
 def achieved_name(far: float) -> str:
-    """Name of the false accept rate at which it is taken."""
+    """Name of the false accept rate that is achieved there."""
     return f"achieved_far_{float(far)!r}"
 
 
 def dcf_name(cost: tuple[float, float, float]) -> str:
-    """Name of a least detection cost."""
+    """Name of a minimum detection cost."""
     return "min_dcf_" + "_".join(f"{value:g}" for value in cost)
 
 
 def curve_figures(
     points: Curves, n_different: np.ndarray, fars: Sequence[float], costs: Costs
 ) -> dict[str, np.ndarray]:
-    """Figures over all thresholds, `(G,)` each; `n_different` `(G,)` limits what false accept rates can be measured."""
+    """Figures over all thresholds, `(G,)` each; false accept rates below `1 / n_different` give NaN."""
     found = {"roc_auc": roc_auc(points), "pr_auc": average_precision(points), "eer": equal_error_rate(points)[0]}
     for far in fars:
         tar, achieved, _ = tar_at_far(points, far)
@@ -50,7 +50,7 @@ def curve_figures(
 def decision_figures(
     accepts: np.ndarray, similar: np.ndarray, false_accepts: np.ndarray, different: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Figures at one threshold from the weights of accepted and of all similar and different pairs, `(G,)` each."""
+    """Figures at one threshold, from the weights `(G,)` of accepted and of all similar and different pairs."""
     rejects, false_rejects = different - false_accepts, similar - accepts
     with np.errstate(invalid="ignore", divide="ignore"):
         frr, far = false_rejects / similar, false_accepts / different
@@ -64,5 +64,5 @@ def decision_figures(
         "false_reject_rate": frr,
         "false_accept_rate": far,
         "balanced_accuracy": 1 - (frr + far) / 2,
-        "mcc": np.where(known, np.where(scale > 0, mcc, 0.0), np.nan),  # 0 by convention if one decision is never made
+        "mcc": np.where(known, np.where(scale > 0, mcc, 0.0), np.nan),  # 0 by convention if all decisions are equal
     }

@@ -1,4 +1,4 @@
-"""Training samples of each class -> the head, the medium classes and the tail."""
+"""Head, medium and tail classes by their numbers of training samples."""
 
 from collections.abc import Iterable, Mapping
 from numbers import Real
@@ -9,10 +9,10 @@ from keras_balanced_siamese._typing import Label
 
 
 def check_class_counts(class_counts: Any) -> dict[Label, int]:
-    """Training samples of each class, from a mapping or from the labels themselves; empty for `None`."""
+    """Numbers of training samples by class, from a mapping or from the training labels; empty for `None`."""
     if class_counts is None:
         return {}
-    if not isinstance(class_counts, Mapping):  # one label a sample
+    if not isinstance(class_counts, Mapping):  # training labels
         labels = encode_labels(class_counts, "class_counts")
         return dict(zip(labels.classes, labels.counts.tolist(), strict=True))
     wrong = {
@@ -27,11 +27,11 @@ def check_class_counts(class_counts: Any) -> dict[Label, int]:
 
 
 def check_counted(counts: dict[Label, int], classes: list[Label]) -> None:
-    """Raise if the counts are of other classes altogether: counts that were taken for labels, say."""
+    """Raise if none of the classes has a count, as when an array of counts was passed for the labels."""
     if counts and not any(label in counts for label in classes):
         raise ValueError(
             "`class_counts` must be the training labels, or a mapping of class to its number of training samples. "
-            "Counts without names become a mapping by `labels.value_counts().to_dict()` (pandas) or "
+            "Convert counts without names to a mapping with `labels.value_counts().to_dict()` (pandas) or "
             f"`dict(enumerate(np.bincount(y)))`. Received: counts of {_some(counts)}; the classes are {_some(classes)}"
         )
 
@@ -42,7 +42,7 @@ def _some(labels: Iterable[Label]) -> str:
 
 
 def thirds(classes: list[Label], counts: Mapping[Label, float]) -> dict[str, list[int]]:
-    """Positions in `classes` of the most common, the middle and the rarest third; nothing if all are as common."""
+    """Positions in `classes` of the most common, middle and rarest third; empty if all counts are equal."""
     known = [counts.get(label, 0) for label in classes]
     if len(set(known)) < 2:
         return {}

@@ -1,4 +1,4 @@
-"""Pairs -> how their distances are spread: shares in bins that one outlier does not stretch."""
+"""Histogram of the distances of pairs, robust to outliers."""
 
 from typing import Any
 
@@ -7,25 +7,25 @@ import numpy as np
 from keras_balanced_siamese.evaluation._pair_data import Pairs
 
 BINS = 60
-RARE = 0.001  # share of the pairs of a kind at either end that the bins may leave out, if it is far away
+RARE = 0.001  # largest share of each kind of pairs that the bins may leave out at each end
 
 
 def histogram(pairs: Pairs, threshold: float) -> dict[str, Any]:
-    """Shares of each kind of pairs in bins of equal width, and farther left and right; empty if all are infinite.
+    """Shares of similar and of different pairs in bins of equal width; empty if all distances are infinite.
 
     Args:
         pairs: The pairs.
-        threshold: What the bins have to hold too, if it is finite.
+        threshold: Decision threshold; the bins include it if it is finite.
 
     Returns:
         `edges` of the bins, shares of the `similar` and the `different` pairs in each, and `below` and `above`: the
-        shares of both kinds that lie outside, infinite ones included.
+        shares of both kinds outside the bins, infinite distances included.
     """
     finite = np.isfinite(pairs.distance)
     if not finite.any():
         return {}
     kinds = {"similar": pairs.similar, "different": ~pairs.similar}
-    low, high = _most([pairs.distance[kind & finite] for kind in kinds.values()])
+    low, high = _robust_range([pairs.distance[kind & finite] for kind in kinds.values()])
     edges = _edges(*((min(low, threshold), max(high, threshold)) if np.isfinite(threshold) else (low, high)))
     found: dict[str, Any] = {"edges": edges.tolist(), "below": {}, "above": {}}
     for name, kind in kinds.items():
@@ -37,8 +37,8 @@ def histogram(pairs: Pairs, threshold: float) -> dict[str, Any]:
     return found
 
 
-def _most(kinds: list[np.ndarray]) -> tuple[float, float]:
-    """The range of the distances, without the rarest if they are farther off than twice the range of the others."""
+def _robust_range(kinds: list[np.ndarray]) -> tuple[float, float]:
+    """Range of the distances, without outliers farther away than twice the range of all others."""
     known = [distance for distance in kinds if len(distance)]
     low = min(np.quantile(distance, RARE, method="higher") for distance in known)
     high = max(np.quantile(distance, 1 - RARE, method="lower") for distance in known)
@@ -51,7 +51,7 @@ def _most(kinds: list[np.ndarray]) -> tuple[float, float]:
 
 
 def _edges(low: float, high: float) -> np.ndarray:
-    """Edges of the bins; distances that are equal but for rounding share one in the middle."""
+    """Edges of the bins; distances that differ only by rounding fall into one bin in the middle."""
     size = max(abs(low), abs(high))
     pad = 0.0
     if high - low <= 1e-9 * size or size < 1e-290:

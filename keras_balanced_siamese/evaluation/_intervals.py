@@ -1,11 +1,11 @@
-"""How far the figures would move with other classes or samples of the same kind: confidence intervals.
+"""Confidence intervals by resampling classes or samples.
 
-Pairs that share a class or a sample are not independent, so it is those units that are drawn again, not pairs. A
-resample draws U of the U units with replacement; with the unit a drawn m_a times, a pair counts by its units:
+Pairs that share a class or a sample are not independent, so these units are resampled, not pairs. A resample draws U of
+the U units with replacement. If the unit a is drawn m_a times, the weight of a pair is multiplied by
 
-    1 + (m_a - 1) + (m_b - 1)   on two units,      1 + (m_a - 1) = m_a   on one
+    1 + (m_a - 1) + (m_b - 1)   for a pair of two units,      1 + (m_a - 1) = m_a   for a pair within one unit
 
-which is the part of m_a * m_b that matters, and makes every resample a matrix product on a grid of thresholds.
+which is the first-order part of m_a * m_b, so a resample is a matrix product on a grid of thresholds.
 """
 
 import math
@@ -17,17 +17,17 @@ import numpy as np
 from keras_balanced_siamese.evaluation._curves import Curves
 from keras_balanced_siamese.evaluation._pair_data import Pairs
 
-MAX_UNITS = 2000  # more are put together at random: as good an estimate, in bounded memory
-STILL = 1e-6  # a deviation that is no more than the rounding of float32
+MAX_UNITS = 2000  # more units are merged at random: an equivalent estimate in bounded memory
+STILL = 1e-6  # deviation below which a figure is constant but for float32 rounding
 Interval = tuple[float, float]
 
 
 def grid_of(points: Curves, threshold: float, fars: tuple[float, ...]) -> np.ndarray:
-    """Up to about 1,300 rising thresholds that hold the shape of a curve, denser at its ends and at `fars`."""
+    """Up to about 1,300 ascending thresholds that describe a curve, denser at its ends and near `fars`."""
     tar, far = points.rates()
     ends = np.geomspace(1e-6, 1, 150)
-    wanted = np.concatenate([np.linspace(0, 1, 250), ends, *(np.linspace(0.2 * f, 3 * f, 60) for f in fars)])
-    places = [np.searchsorted(rate, share) for rate in (tar, far) for share in (wanted, 1 - ends)]
+    rates = np.concatenate([np.linspace(0, 1, 250), ends, *(np.linspace(0.2 * f, 3 * f, 60) for f in fars)])
+    places = [np.searchsorted(rate, share) for rate in (tar, far) for share in (rates, 1 - ends)]
     places = np.unique(np.clip(np.concatenate(places), 1, len(far) - 1))
     return np.unique(np.append(points.threshold[places], [threshold, points.threshold[-1]]))
 
@@ -35,9 +35,9 @@ def grid_of(points: Curves, threshold: float, fars: tuple[float, ...]) -> np.nda
 def resample_curves(
     pairs: Pairs, units: np.ndarray, grid: np.ndarray, threshold: float, n_resamples: int, rng: np.random.Generator
 ) -> tuple[Curves, int]:
-    """Curves on the grid, first of the pairs as they are, then of each resample; and the number of units."""
+    """Curves on the grid, first of the original pairs, then of each resample; and the number of units."""
     units, n_units = _at_most(units, rng)
-    extra = (_times_drawn(n_units, n_resamples, rng) - 1).astype(np.float32)
+    extra = (_draw_counts(n_units, n_resamples, rng) - 1).astype(np.float32)
     bins = np.searchsorted(grid, pairs.distance)
     accepted = pairs.distance <= threshold
     similar, different = (
@@ -47,8 +47,8 @@ def resample_curves(
     return Curves(thresholds, similar, different, np.arange(len(extra)) * (len(grid) + 1)), n_units
 
 
-def _times_drawn(n_units: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each resample draws each unit, `(1 + n_resamples, n_units)`; in the first row each one once."""
+def _draw_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Number of times each resample draws each unit, `(1 + n_resamples, n_units)`; the first row is all ones."""
     drawn = rng.integers(n_units, size=(n_resamples, n_units)) + n_units * np.arange(n_resamples)[:, None]
     times = np.bincount(drawn.ravel(), minlength=n_resamples * n_units).reshape(n_resamples, n_units)
     return np.vstack([np.ones(n_units, times.dtype), times])
@@ -64,7 +64,7 @@ def _sums(
     extra: np.ndarray,
     n_bins: int,
 ) -> np.ndarray:
-    """Running weight `(1 + n_resamples, 1 + n_bins)` of the similar (`kind`) or different pairs."""
+    """Running weight, `(1 + n_resamples, 1 + n_bins)`, of the similar (`kind=True`) or different pairs."""
     chosen = pairs.similar == kind
     a, b = units[chosen].T
     weight, place, two = pairs.weight[chosen], bins[chosen], units[chosen, 0] != units[chosen, 1]
@@ -79,10 +79,10 @@ def _sums(
 
 
 def _counted_once(a: np.ndarray, b: np.ndarray, influence: np.ndarray, n_units: int) -> float:
-    """Factor on the deviations that makes up for counting what two units share at both of them.
+    """Factor on the deviations that corrects for counting a pair of two units in both of them.
 
-    The variance of a mean over pairs is the sum over units of their squared influence, less the squared influence of
-    each combination of two units, which stands in two of those squares.
+    The variance of a mean over pairs is the sum of the squared influences of the units, minus the squared influence of
+    each combination of two units, which is part of two of those squares.
     """
     two = a != b
     of_unit = np.bincount(a, influence, n_units) + np.bincount(b[two], influence[two], n_units)
@@ -93,6 +93,7 @@ def _counted_once(a: np.ndarray, b: np.ndarray, influence: np.ndarray, n_units: 
 
 
 def _at_most(units: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Codes and number of the units, merged at random if there are more than `MAX_UNITS`."""
     n_units = int(units.max()) + 1
     if n_units <= MAX_UNITS:
         return units.astype(np.int64), n_units
@@ -102,16 +103,23 @@ def _at_most(units: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, i
 def interval(
     values: np.ndarray, n_units: int, confidence: float, exact: float | None = None, lowest: float = 0.0
 ) -> Interval:
-    """Interval around a figure from `lowest` to 1, the first of `values`, by how far its resamples scatter.
+    """Interval of a figure between `lowest` and 1, from the deviation of its resamples on the logit scale.
 
     ```
     logit(low), logit(high) = logit(value) -+ t * sqrt(U / (U - 1)) * deviation of logit(resamples)
     ```
 
-    On the scale of the logit the figure cannot leave its range, and a small rate has the longer side above it. At the
-    very end of the range nothing scatters: there the units count as independent trials without a single failure. Inside
-    the range a figure that never moves says nothing of how far it would: NaN. So it is with the false accept rate of
-    two classes, whose different pairs are all of the same two.
+    On the logit scale the interval stays within the range of the figure, and that of a small rate is longer upwards. At
+    the ends of the range resamples do not vary, so the units are treated as independent trials without a failure.
+    Within the range, a figure that is constant over the resamples has no interval (NaN). An example is the false accept
+    rate of two classes, whose different pairs are all of the same two classes.
+
+    Args:
+        values: `(1 + n_resamples,)` the figure of the original pairs, then of the resamples.
+        n_units: Number of resampled units.
+        confidence: Confidence level.
+        exact: The figure itself, if `values` are approximate.
+        lowest: Lowest possible value of the figure.
     """
     exact = float(values[0]) if exact is None else exact
     share = (exact - lowest) / (1 - lowest)
@@ -133,20 +141,20 @@ def interval(
 
 
 def resampled_ratios(total: np.ndarray, count: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Sum of `total` by sum of `count`, `(C, F)` each, over classes drawn with replacement: `(1 + n_resamples, F)`."""
+    """Ratios of the sums of `total` and `count` `(C, F)` over resampled classes, `(1 + n_resamples, F)`."""
     units, n_units = _at_most(np.arange(len(total)), rng)
     sums = np.zeros((2, n_units, total.shape[1]))
     np.add.at(sums[0], units, total)
     np.add.at(sums[1], units, count)
-    times = _times_drawn(n_units, n_resamples, rng)
+    times = _draw_counts(n_units, n_resamples, rng)
     with np.errstate(invalid="ignore"):
         return (times @ sums[0]) / (times @ sums[1])
 
 
 def t_quantile(freedom: Any, confidence: float) -> Any:
-    """Two-sided quantile of Student's t, by the expansion around the normal quantile.
+    """Two-sided quantile of Student's t distribution, by expansion around the normal quantile.
 
-    Exact to 1 % from 3 degrees of freedom on; below, too short.
+    The relative error is below 1 % from 3 degrees of freedom on. Below 3 the quantile is too small.
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     terms = (
@@ -159,9 +167,9 @@ def t_quantile(freedom: Any, confidence: float) -> Any:
 
 
 def wilson(rate: np.ndarray, variance: np.ndarray, n_units: np.ndarray, confidence: float) -> np.ndarray:
-    """Wilson's interval `(G, 2)` of a rate with a known variance, as if of so many independent trials.
+    """Wilson's intervals `(G, 2)` of rates, with as many trials as independent ones of the same variance.
 
-    A rate of 0 or 1 has no measured variance: there the units count as the trials.
+    The measured variance of a rate of 0 or 1 is 0. There the number of units is the number of trials.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = rate * (1 - rate)
@@ -170,5 +178,5 @@ def wilson(rate: np.ndarray, variance: np.ndarray, n_units: np.ndarray, confiden
         z = t_quantile(np.maximum(n_units - 1.0, 1.0), confidence)
         centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
         half = z / (1 + z**2 / trials) * np.sqrt(spread / trials + z**2 / (4 * trials**2))
-    # at 0 and 1 one end is the rate itself, but for rounding
+    # at 0 and 1 one end equals the rate; remove its rounding error
     return np.stack([np.where(rate == 0, 0, centre - half), np.where(rate == 1, 1, centre + half)], axis=1)

@@ -1,4 +1,4 @@
-"""The arguments of an evaluation that are not data, checked."""
+"""Checked options of an evaluation."""
 
 import math
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from keras_balanced_siamese.evaluation._groups import check_class_counts
 
 
 class Options(NamedTuple):
-    """How to evaluate; see `evaluate_pairs`."""
+    """Options of `evaluate_pairs`, which documents them."""
 
     threshold: float | None
-    layer: Any  # that the threshold came from
+    layer: Any  # that the threshold was taken from, or None
     class_counts: dict[Label, int]
     far: tuple[float, ...]
     costs: Costs
@@ -35,7 +35,7 @@ def check_options(
     confidence: float,
     seed: int,
 ) -> Options:
-    """Check the arguments that are not data."""
+    """Check the options and return them."""
     value, layer = check_threshold(threshold)
     if resample not in (None, "classes", "samples"):
         raise ValueError(f"`resample` must be 'classes', 'samples' or None. Received: resample={resample!r}")
@@ -58,7 +58,7 @@ def check_options(
 
 
 def check_threshold(threshold: Any) -> tuple[float | None, Any]:
-    """A finite distance or `None`, and the layer that it is of, if it is of one."""
+    """The threshold as a finite distance or `None`, and the layer it was taken from, or `None`."""
     layer = threshold if hasattr(threshold, "current_threshold") else None
     value = threshold if layer is None else layer.current_threshold
     if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value)):
@@ -70,7 +70,7 @@ def check_threshold(threshold: Any) -> tuple[float | None, Any]:
 
 
 def several(name: str, values: Any) -> list[Any]:
-    """The values of a sequence; a single number is none."""
+    """Return the values of a sequence as a list; raise for a single number."""
     if isinstance(values, Real):
         raise TypeError(f"`{name}` must be a sequence: `{name}=[{values!r}]`. Received: {name}={values!r}")
     return list(values)

@@ -1,4 +1,4 @@
-"""What users pass for pairs -> arrays with one entry per pair, or an error that names the cure."""
+"""Checks of the arrays that describe pairs."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ LARGEST = 1e150  # squares of larger distances are beyond float64
 
 
 def check_distances(distances: ArrayLike) -> np.ndarray:
-    """One distance per pair, `(n,)` float64: finite and not huge, or infinite."""
+    """Return one distance per pair, `(n,)` float64: infinite, or at most `LARGEST` in magnitude."""
     array = np.asarray(distances)
     if array.dtype.kind in "USmM" or (array.dtype.kind == "O" and any(isinstance(one, str) for one in array.flat)):
         raise TypeError(f"`distances` must hold numbers. Received: distances of dtype {array.dtype}")
     cure = ""
     if array.ndim == 2 and array.shape[0] == array.shape[1]:
         cure = (
-            ". The pairs of a square matrix are `i, j = np.triu_indices(n, 1)`: pass `distances[i, j]` and "
+            ". For a square matrix, use `i, j = np.triu_indices(n, 1)` and pass `distances[i, j]` and "
             "`labels[i] == labels[j]`"
         )
     distance = one_per_pair(array, "distances", cure).astype(np.float64)
@@ -27,14 +27,14 @@ def check_distances(distances: ArrayLike) -> np.ndarray:
     huge = np.isfinite(distance) & (np.abs(distance) > LARGEST)
     if huge.any():
         raise ValueError(
-            f"`distances` must be at most {LARGEST:g} in size, or infinite. Received: {int(huge.sum())} of "
+            f"`distances` must be at most {LARGEST:g} in magnitude, or infinite. Received: {int(huge.sum())} of "
             f"{len(distance)} that are larger, the first at position {int(huge.argmax())}"
         )
     return distance
 
 
 def check_similar(similar: ArrayLike, n: int) -> np.ndarray:
-    """The truth of each of `n` pairs, `(n,)` bool."""
+    """Return the truth of `n` pairs, `(n,)` bool."""
     truth = one_per_pair(similar, "similar")
     if len(truth) != n:
         raise ValueError(
@@ -47,28 +47,32 @@ def check_similar(similar: ArrayLike, n: int) -> np.ndarray:
     if wrong:
         cure = ": `left_labels == right_labels`" if any(isinstance(label, str) for label in wrong) else ""
         raise ValueError(
-            f"`similar` must hold 0 and 1 only, 1 for pairs of one class{cure}. Received: {wrong[:3]} among {n} labels"
+            f"`similar` must hold 0 and 1 only, 1 for pairs of the same class{cure}. "
+            f"Received: {wrong[:3]} among {n} labels"
         )
     return truth.astype(bool)
 
 
 def check_weight(sample_weight: Any, n: int) -> np.ndarray:
-    """The weight of each of `n` pairs, `(n,)` float64; `None` is 1 for all."""
+    """Return the weights of `n` pairs, `(n,)` float64; all 1 for `None`."""
     if sample_weight is None:
         return np.ones(n)
     weight = one_per_pair(sample_weight, "sample_weight").astype(np.float64)
     if len(weight) != n:
         raise ValueError(f"`sample_weight` must hold one weight per pair. Received: {len(weight)} for {n} pairs")
     if not ((weight >= 0) & (weight < np.inf)).all():
-        raise ValueError("`sample_weight` must be finite and at least 0. Received: weights that are not")
+        wrong = weight[~((weight >= 0) & (weight < np.inf))]
+        raise ValueError(
+            f"`sample_weight` must be finite and at least 0. Received: {wrong[:3].tolist()} among {n} weights"
+        )
     return weight
 
 
 def check_sides(values: Any, n: int, name: str) -> Labels:
-    """The labels of the left and the right side of each of `n` pairs; the codes have the shape `(n, 2)`."""
+    """Encode the labels of the left and the right side of `n` pairs; the codes have the shape `(n, 2)`."""
     flat, shape = _flat(values)
     if shape != (n, 2):
-        cure = f": `np.stack([left, right], axis=1)` of one of shape {shape}" if shape[:1] == (2,) else ""
+        cure = ": pass `np.stack([left, right], axis=1)`" if shape[:1] == (2,) else ""
         raise ValueError(
             f"`{name}` must hold the {'class' if name == 'classes' else 'sample'} of the left and of the right side, "
             f"shape (n, 2){cure}. Received: {name} of shape {shape} for {n} pairs"
@@ -78,18 +82,18 @@ def check_sides(values: Any, n: int, name: str) -> Labels:
 
 
 def check_agreement(similar: np.ndarray, sides: np.ndarray) -> None:
-    """Raise where the classes of a pair contradict its truth."""
+    """Raise if the classes of a pair contradict `similar`."""
     wrong = (sides[:, 0] == sides[:, 1]) != similar
     if wrong.any():
         cure = " Are the labels reversed? Pass `1 - similar`." if wrong.all() else ""
         raise ValueError(
-            "`similar` must be 1 exactly where both sides have one class. Received: another label at "
+            "`similar` must be 1 exactly where both sides are of one class. Received: a contradiction at "
             f"{int(wrong.sum()):,} of {len(wrong):,} pairs, the first at position {int(wrong.argmax())}.{cure}"
         )
 
 
 def one_per_pair(values: ArrayLike, name: str, cure: str = "") -> np.ndarray:
-    """An array `(n,)` from one of shape `(n,)` or `(n, 1)`."""
+    """Return an array of shape `(n,)` or `(n, 1)` as `(n,)`."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -102,9 +106,9 @@ def one_per_pair(values: ArrayLike, name: str, cure: str = "") -> np.ndarray:
 
 
 def _flat(values: Any) -> tuple[Any, tuple[int, ...]]:
-    """The labels one after the other, and the shape they came in.
+    """Flatten labels and return them with their original shape.
 
-    Lists stay lists: in an array NumPy would turn the NaN beside a string into the string 'nan'.
+    Lists stay lists, because an array of strings would turn NaN into the string 'nan'.
     """
     rows = (list, tuple)
     if isinstance(values, rows) and values and all(isinstance(row, rows) and len(row) == 2 for row in values):

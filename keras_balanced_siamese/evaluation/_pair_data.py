@@ -1,4 +1,4 @@
-"""Checked and sorted pairs, as every figure needs them."""
+"""Checked pairs, sorted by distance."""
 
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from keras_balanced_siamese.evaluation._pair_checks import (
 )
 
 Array = np.ndarray
-Retrieval = dict[str, tuple[Array, Array]]  # by figure: its sum over the queries of each class and their number, (C,)
+Retrieval = dict[str, tuple[Array, Array]]  # by figure: sum over the queries of each class, and their number, (C,) each
 
 
 class Pairs(NamedTuple):
-    """Pairs by rising distance; each array has one entry, or one row `(left, right)`, per pair."""
+    """Pairs in ascending order of distance; arrays have one entry, or one row `(left, right)`, per pair."""
 
     distance: np.ndarray  # (n,) float64
     similar: np.ndarray  # (n,) bool
@@ -29,7 +29,7 @@ class Pairs(NamedTuple):
     samples: Any  # (n, 2) codes of the samples, or None
 
     def by_class(self) -> tuple[np.ndarray, np.ndarray]:
-        """Each pair once for every class on it: position of the pair and code of the class, by rising distance."""
+        """Positions of pairs and codes of their classes, one entry for each class of a pair, sorted by distance."""
         position = np.repeat(np.arange(len(self.distance)), np.where(self.similar, 1, 2))
         is_left = np.append(True, position[1:] != position[:-1])
         return position, np.where(is_left, self.sides[position, 0], self.sides[position, 1])
@@ -38,7 +38,7 @@ class Pairs(NamedTuple):
 def check_pairs(
     distances: ArrayLike, similar: ArrayLike, classes: Any = None, samples: Any = None, sample_weight: Any = None
 ) -> Pairs:
-    """Check what users pass, leave out pairs of weight 0, and sort the others.
+    """Check the arrays, leave out pairs of weight 0, and sort the others.
 
     Raises:
         TypeError: If distances are not numbers, or labels are of mixed types.
@@ -58,12 +58,12 @@ def check_pairs(
     names = None if samples is None else check_sides(samples, len(truth), "samples")
     if labels is not None:
         check_agreement(truth, labels.codes)
-    kept, sides = _of(labels, counted)
-    return sorted_pairs(distance[counted], truth[counted], weight[counted], kept, sides, _of(names, counted)[1])
+    kept, sides = _select(labels, counted)
+    return sorted_pairs(distance[counted], truth[counted], weight[counted], kept, sides, _select(names, counted)[1])
 
 
-def _of(labels: Labels | None, counted: np.ndarray) -> tuple[list[Label], np.ndarray | None]:
-    """The classes of the pairs that count, and their codes on each side."""
+def _select(labels: Labels | None, counted: np.ndarray) -> tuple[list[Label], np.ndarray | None]:
+    """Classes of the pairs of positive weight, and the codes of each side."""
     if labels is None or counted.all():
         return ([], None) if labels is None else (labels.classes, labels.codes)
     present, codes = np.unique(labels.codes[counted], return_inverse=True)
@@ -78,7 +78,7 @@ def sorted_pairs(
     sides: np.ndarray | None,
     samples: np.ndarray | None,
 ) -> Pairs:
-    """Bring checked pairs into the order of their distances."""
+    """Sort checked pairs by distance."""
     order = np.argsort(distance, kind="stable")
     return Pairs(
         distance[order],
@@ -91,14 +91,14 @@ def sorted_pairs(
 
 
 def fingerprint(pairs: Pairs) -> list[list[float]]:
-    """What tells these pairs from others, in whatever order: number, mean and deviation of each kind's distances."""
+    """Number, mean and standard deviation of the distances of similar and of different pairs."""
     with np.errstate(invalid="ignore", over="ignore"):
         kinds = [pairs.distance[kind] for kind in (pairs.similar, ~pairs.similar)]
         return [[float(figure(kind)) for figure in (len, np.mean, np.std)] for kind in kinds]
 
 
 def same_pairs(one: list[list[float]], other: list[list[float]]) -> bool:
-    """Whether two fingerprints are of the same pairs, but for rounding, as by another batch size or half precision."""
+    """Whether two fingerprints are equal up to rounding, such as that of another batch size or of half precision."""
     return all(
         n == m and max(abs(mean - mean_2), abs(deviation - deviation_2)) <= 1e-4 * (abs(mean) + deviation)
         for (n, mean, deviation), (m, mean_2, deviation_2) in zip(one, other, strict=True)

@@ -1,4 +1,4 @@
-"""Probabilities and truth -> how far the probabilities can be taken at their word."""
+"""Calibration errors of probabilities."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ N_BINS = 15
 
 
 def prior_weights(similar: np.ndarray, weight: np.ndarray, prior: float | None) -> np.ndarray:
-    """Weights of sum 1 that give similar pairs the share `prior`; `None` leaves the share as drawn."""
+    """Weights of sum 1 in which similar pairs have the share `prior`; `None` keeps their share in the data."""
     total = weight[similar].sum(), weight[~similar].sum()
     share = total[0] / (total[0] + total[1]) if prior is None else prior
     return weight * np.where(similar, share / total[0], (1 - share) / total[1])
@@ -21,20 +21,21 @@ def reliability(probability: np.ndarray, similar: np.ndarray, weight: np.ndarray
     expected_calibration_error = sum over bins of  share_b * |mean probability_b - share of similar pairs_b|
     ```
 
-    over 15 bins of equal weight; equal probabilities are never put into two bins.
+    over 15 bins of equal weight. Equal probabilities share one bin.
 
     Args:
-        probability: `(n,)` from 0 to 1.
+        probability: `(n,)` probabilities.
         similar: `(n,)` booleans.
-        weight: `(n,)` of sum 1.
+        weight: `(n,)` weights of sum 1.
 
     Returns:
         `expected_calibration_error`, `brier` (mean squared error), `log_loss` (in nats), and `bins`: lists of the mean
-        `probability`, the share `similar`, the share of the weight `weight` and the `count` of pairs of each bin.
+        `probability`, the share of similar pairs `similar`, the share of the weight `weight` and the number of pairs
+        `count` of each bin.
     """
     order = np.argsort(probability, kind="stable")
     p, s, w = probability[order], similar[order].astype(np.float64), weight[order]
-    first = np.searchsorted(p, p)  # where the run of equal probabilities starts
+    first = np.searchsorted(p, p)  # start of each run of equal probabilities
     running = np.cumsum(w) - w
     place = np.minimum((running[first] * N_BINS / w.sum()).astype(np.int64), N_BINS - 1)
     total = np.bincount(place, w, N_BINS)

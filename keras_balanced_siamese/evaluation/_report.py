@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it is printed and passed on."""
+"""Report of an evaluation, and its conversion to text, JSON and pandas."""
 
 import json
 import math
@@ -13,53 +13,53 @@ from keras_balanced_siamese.evaluation._table import table
 
 @dataclass(frozen=True)
 class PairReport:
-    """What `evaluate_pairs` or `evaluate_embeddings` found; `print` shows it as a table.
+    """Result of `evaluate_pairs` or `evaluate_embeddings`; `print` shows it as a table.
 
-    Figures have the same names everywhere:
+    All parts use the same names of figures:
 
     | name | meaning |
     |---|---|
-    | `roc_auc` | chance that a similar pair is closer than a different one, ties counting half |
+    | `roc_auc` | probability that a similar pair is closer than a different one, with ties counting one half |
     | `pr_auc` | average precision of "similar" (depends on the share of similar pairs) |
-    | `eer` | equal error rate, where the false accept and the false reject rate meet |
+    | `eer` | equal error rate, where the false accept and the false reject rate are equal |
     | `tar_at_far_0.01` | true accept rate at the threshold with the largest false accept rate of at most 0.01 |
     | `achieved_far_0.01` | that false accept rate |
-    | `min_dcf_10_1_0.01` | least detection cost, for the costs of a miss and a false accept and the share of similar |
+    | `min_dcf_10_1_0.01` | minimum detection cost (costs of a miss and of a false accept, share of similar pairs) |
     | `false_reject_rate`, `false_accept_rate` | at `threshold`; also called FNMR and FMR |
-    | `error`, `balanced_accuracy` | their mean, and 1 less it |
-    | `mcc` | Matthews correlation of decision and truth (depends on the share of similar pairs) |
-    | `recall@5` | share of the samples with one of their class among the 5 nearest others |
-    | `r_precision` | share of the class among the R nearest, R being the number of others of that class |
+    | `error`, `balanced_accuracy` | mean of these rates, and 1 minus this mean |
+    | `mcc` | Matthews correlation of decisions and truth (depends on the share of similar pairs) |
+    | `recall@5` | share of the samples with another of their class among the 5 nearest |
+    | `r_precision` | share of the class among the R nearest, where R is the number of other samples of that class |
     | `map@r` | mean average precision at R |
 
-    The last three come from `evaluate_embeddings` alone. What cannot be measured is NaN: a true accept rate at a false
-    accept rate for which there are too few different pairs, say.
+    The last three are computed by `evaluate_embeddings` only. Figures that are not measurable are NaN, such as a true
+    accept rate at a false accept rate that needs more different pairs.
 
     Attributes:
-        n_similar: Number of pairs of one class.
+        n_similar: Number of pairs of the same class.
         n_different: Number of pairs of different classes.
-        threshold: Distance up to which a pair is accepted.
-        threshold_given: Whether it was given; else it is that of the equal error rate of these very pairs, at which
-            decisions look a little better than they are.
+        threshold: Largest accepted distance.
+        threshold_given: Whether the threshold was given. If not, it is that of the equal error rate of these pairs, and
+            figures at the threshold are slightly optimistic.
         eer_threshold: The distance at which the error rates of these pairs are equal.
         micro: Figures of all pairs together.
-        macro: Means of the figures over the classes that have them.
-        per_class: Figures of each class: of its similar pairs, and of the different pairs with it on either side; with
-            their numbers `n_similar` and `n_different`. Empty if no classes were given.
-        groups: `"head"`, `"medium"`, `"tail"`: the most common to the rarest third of the classes by `class_counts`:
-            `classes`, and the means of their figures. Empty without `class_counts`.
-        intervals: `(low, high)` by figure under `"micro"` and `"macro"`, by group and figure under `"groups"`, by class
-            and figure under `"per_class"`; NaN where the resamples do not tell, as for the false accept rate of two
-            classes.
-        confidence: Share of such intervals that are to hold the true figure.
-        resampled: What they draw again: `"classes"` or `"samples"`; `None` without intervals.
-        class_counts: Training samples of each class, as given.
-        curve: Operating points for plots, `threshold`, `far` and `frr`; up to about 1,300 of them. The first one
-            accepts nothing: its threshold is minus infinity, in JSON null.
-        histogram: `edges` of bins of the distances, and the share of the `similar` and `different` pairs in each. What
-            is far from all others or infinite lies outside: `below` and `above` hold its share of both kinds.
-        calibration: If the threshold came from `calibrate`: `expected_calibration_error`, `brier`, `log_loss` and
-            `bins` of its probabilities on these pairs.
+        macro: Means of the figures over the classes in which they are measurable.
+        per_class: Figures of each class on its similar pairs and the different pairs with it on either side, and the
+            numbers of these pairs, `n_similar` and `n_different`. Empty without classes.
+        groups: `"head"`, `"medium"` and `"tail"`, the most common to the rarest third of the classes by
+            `class_counts`: their `classes`, and the means of their figures. Empty without `class_counts`.
+        intervals: `(low, high)` by figure in `"micro"` and `"macro"`, by group and figure in `"groups"`, by class and
+            figure in `"per_class"`. NaN for a figure that is the same in all resamples, such as the false accept rate
+            of two classes.
+        confidence: Confidence level of the intervals.
+        resampled: Units of the intervals, `"classes"` or `"samples"`; `None` without intervals.
+        class_counts: Numbers of training samples by class, as given.
+        curve: Operating points for plots: `threshold`, `far` and `frr`, up to about 1,300 points. The first point
+            accepts nothing: its threshold is minus infinity, or null in JSON.
+        histogram: `edges` of bins of the distances, and the shares of the `similar` and `different` pairs in each bin.
+            Infinite distances and outliers are outside the bins: `below` and `above` are their shares of both kinds.
+        calibration: If the threshold is a layer from `calibrate`: `expected_calibration_error`, `brier`, `log_loss`
+            and `bins` of its probabilities on these pairs.
     """
 
     n_similar: int
@@ -96,7 +96,7 @@ class PairReport:
 
     @property
     def balanced_accuracy(self) -> float:
-        """Of all pairs, at `threshold`."""
+        """Balanced accuracy of all pairs, at `threshold`."""
         return self.micro["balanced_accuracy"]
 
     @property
@@ -106,22 +106,22 @@ class PairReport:
 
     @property
     def tar_at_far(self) -> dict[float, float]:
-        """True accept rate of all pairs by false accept rate; NaN where there are too few different pairs."""
+        """True accept rate of all pairs by false accept rate; NaN if there are too few different pairs."""
         return self._by_far("tar_at_far_")
 
     @property
     def achieved_far(self) -> dict[float, float]:
-        """The false accept rates at which `tar_at_far` is in fact taken: equal distances are not told apart."""
+        """Achieved false accept rates of `tar_at_far`; with equal distances they are lower than the nominal rates."""
         return self._by_far("achieved_far_")
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain dicts, lists and numbers."""
+        """Return the report as plain dicts, lists and numbers."""
         return asdict(self)
 
     def to_json(self, path: str | Path | None = None, **kwargs: Any) -> str:
-        """The same as JSON, also written to a file if `path` is given; what is not a finite number becomes null.
+        """Return the report as JSON and write it to `path` if given; numbers that are not finite become null.
 
-        `kwargs` go to `json.dumps`.
+        `kwargs` are passed to `json.dumps`.
         """
         text = json.dumps(_plain(self.to_dict()), **kwargs)
         if path is not None:
@@ -129,9 +129,10 @@ class PairReport:
         return text
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame`: a row for all pairs, the mean over classes, each group and class; a column a figure.
+        """Return a `pandas.DataFrame` with a column for each figure.
 
-        Where there are intervals the columns `<figure>_low` and `<figure>_high` hold their ends.
+        It has a row for all pairs, the mean over classes, each group and each class. The ends of intervals are in the
+        columns `<figure>_low` and `<figure>_high`.
         """
         try:
             import pandas
@@ -160,7 +161,7 @@ class PairReport:
 
 
 def _row(figures: dict[str, Any], bounds: dict[str, tuple[float, float]]) -> dict[str, Any]:
-    """Figures without the list of classes, then the ends of their intervals."""
+    """Figures without the list of classes, followed by the ends of their intervals."""
     ends = {}
     for name, (low, high) in bounds.items():
         ends |= {f"{name}_low": low, f"{name}_high": high}
@@ -168,7 +169,7 @@ def _row(figures: dict[str, Any], bounds: dict[str, tuple[float, float]]) -> dic
 
 
 def _plain(value: Any) -> Any:
-    """With keys and values that JSON has."""
+    """Convert keys and values to types of JSON."""
     if isinstance(value, Mapping):
         return {key if isinstance(key, str) else str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.evaluation._class_figures import ReportFigures
 from keras_balanced_siamese.evaluation._class_intervals import class_intervals, mean_interval
 from keras_balanced_siamese.evaluation._figures import curve_figures, decision_figures
 from keras_balanced_siamese.evaluation._intervals import interval, resample_curves, resampled_ratios
@@ -13,74 +15,62 @@ from keras_balanced_siamese.evaluation._pair_data import Array, Pairs, Retrieval
 
 
 def report_intervals(
-    pairs: Pairs,
-    grid: Array,
-    threshold: float,
-    micro: dict[str, float],
-    by_class: dict[str, Array],
-    places: dict[str, list[int]],
-    retrieval: Retrieval,
-    options: Options,
+    pairs: Pairs, figures: ReportFigures, grid: Array, options: Options
 ) -> tuple[dict[str, Any], str | None]:
-    """Intervals of everything that has them, and what was drawn again."""
-    of_classes, of_samples = pairs.sides, pairs.samples
-    kind = options.resample or ("classes" if of_classes is not None else "samples")
-    units = of_classes if kind == "classes" else of_samples
+    """Intervals of the figures, and which units were resampled: `"classes"`, `"samples"` or `None`."""
+    kind = options.resample or ("classes" if pairs.sides is not None else "samples")
+    units = pairs.sides if kind == "classes" else pairs.samples
     if units is None and options.resample is not None:
-        raise ValueError(f"resample={kind!r} needs `{kind}`, the {kind[:-1]} on each side of each pair, shape (n, 2).")
+        raise ValueError(f"resample={kind!r} needs `{kind}`, one for each side of each pair. Received: {kind}=None")
     if units is None or options.n_resamples == 0:
         return {}, None
     rng = np.random.default_rng(options.seed)
-    found: dict[str, Any] = {"micro": _micro_intervals(pairs, units, grid, threshold, micro, options, rng)}
-    accepted = pairs.distance <= threshold
-    groups = {"macro": list(range(len(pairs.classes))), **places} if pairs.classes else {}
+    found: dict[str, Any] = {"micro": _micro_intervals(pairs, units, figures, grid, options, rng)}
+    groups = {"macro": list(range(len(pairs.classes))), **figures.groups} if pairs.classes else {}
     if kind == "classes":
-        of_groups = {name: _group_intervals(by_class, chosen, options, rng) for name, chosen in groups.items()}
-        for name, (total, count) in retrieval.items():
-            means = resampled_ratios(total[:, None], count[:, None], options.n_resamples, rng)[:, 0]
-            found["micro"][name] = interval(means, len(count), options.confidence)
+        means = {name: _mean_intervals(figures.by_class, chosen, options, rng) for name, chosen in groups.items()}
+        found["micro"] |= _retrieval_intervals(figures.retrieval, options, rng)
     else:
-        of_groups = {
-            name: _pairs_of(mean_interval(pairs, accepted, by_class, np.array(chosen), options.confidence))
+        means = {
+            name: _as_tuples(
+                mean_interval(pairs, figures.accepted, figures.by_class, np.array(chosen), options.confidence)
+            )
             for name, chosen in groups.items()
         }
-    if of_groups:
-        found["macro"] = of_groups.pop("macro")
-        found["groups"] = of_groups
-    if pairs.classes and of_samples is not None:
-        bounds = class_intervals(pairs, accepted, by_class, options.confidence)
-        found["per_class"] = {
-            label: _pairs_of({name: values[k] for name, values in bounds.items()})
-            for k, label in enumerate(pairs.classes)
-        }
+    if means:
+        found["macro"] = means.pop("macro")
+        found["groups"] = means
+    if pairs.classes and pairs.samples is not None:
+        found["per_class"] = _intervals_by_class(pairs, figures, options)
     return found, kind
 
 
 def _micro_intervals(
     pairs: Pairs,
     units: Array,
+    figures: ReportFigures,
     grid: Array,
-    threshold: float,
-    micro: dict[str, float],
     options: Options,
     rng: np.random.Generator,
 ) -> dict[str, tuple[float, float]]:
-    points, n_units = resample_curves(pairs, units, grid, threshold, options.n_resamples, rng)
+    """Intervals of the figures of all pairs, from resampled curves."""
+    points, n_units = resample_curves(pairs, units, grid, figures.threshold, options.n_resamples, rng)
     n_different = np.full(len(points.starts), np.sum(~pairs.similar))
-    at = points.starts + 1 + int(np.searchsorted(grid, threshold))
-    figures = curve_figures(points, n_different, options.far, options.costs) | decision_figures(
+    at = points.starts + 1 + int(np.searchsorted(grid, figures.threshold))
+    resampled = curve_figures(points, n_different, options.far, options.costs) | decision_figures(
         points.accepts[at], points.accepts[points.ends], points.false_accepts[at], points.false_accepts[points.ends]
     )
     found = {}
-    for name, values in figures.items():
-        if math.isfinite(micro[name]) and not name.startswith("achieved_far_"):
-            found[name] = interval(values, n_units, options.confidence, micro[name], _lowest(name))
+    for name, values in resampled.items():
+        if math.isfinite(figures.micro[name]) and not name.startswith("achieved_far_"):
+            found[name] = interval(values, n_units, options.confidence, figures.micro[name], _lowest(name))
     return found
 
 
-def _group_intervals(
+def _mean_intervals(
     by_class: dict[str, Array], chosen: list[int], options: Options, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
+    """Intervals of the mean figures of the chosen classes, from resampled classes."""
     names = [name for name in by_class if not name.startswith("achieved_far_")]
     values = np.stack([by_class[name][chosen] for name in names], axis=1)
     known = np.isfinite(values)
@@ -92,10 +82,31 @@ def _group_intervals(
     }
 
 
+def _retrieval_intervals(
+    retrieval: Retrieval, options: Options, rng: np.random.Generator
+) -> dict[str, tuple[float, float]]:
+    """Intervals of the retrieval figures of all queries, from resampled classes."""
+    found = {}
+    for name, (total, count) in retrieval.items():
+        means = resampled_ratios(total[:, None], count[:, None], options.n_resamples, rng)[:, 0]
+        found[name] = interval(means, len(count), options.confidence)
+    return found
+
+
+def _intervals_by_class(
+    pairs: Pairs, figures: ReportFigures, options: Options
+) -> dict[Label, dict[str, tuple[float, float]]]:
+    """Intervals of the decisions on each class, from its samples."""
+    bounds = class_intervals(pairs, figures.accepted, figures.by_class, options.confidence)
+    return {
+        label: _as_tuples({name: values[k] for name, values in bounds.items()}) for k, label in enumerate(pairs.classes)
+    }
+
+
 def _lowest(name: str) -> float:
-    """The least value that a figure can have."""
+    """Lowest possible value of a figure."""
     return -1.0 if name == "mcc" else 0.0
 
 
-def _pairs_of(bounds: dict[str, Array]) -> dict[str, tuple[float, float]]:
+def _as_tuples(bounds: dict[str, Array]) -> dict[str, tuple[float, float]]:
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}

@@ -1,4 +1,4 @@
-"""A report as text."""
+"""Text table of a report."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ TITLES = {
 
 
 def table(report: Any) -> str:
-    """The figures of a `PairReport`, then its classes."""
+    """Format a `PairReport`: its figures, then its classes."""
     blocks = ["\n".join(_head(report)), _figures(report)]
     if report.calibration:
         blocks.append(
@@ -31,6 +31,7 @@ def table(report: Any) -> str:
 
 
 def _head(report: Any) -> list[str]:
+    """Numbers of pairs, threshold and kind of intervals."""
     classes = f" of {len(report.per_class):,} classes" if report.per_class else ""
     lines = [f"{report.n_similar:,} similar and {report.n_different:,} different pairs{classes}"]
     source = "given" if report.threshold_given else "where the error rates of these pairs are equal"
@@ -41,7 +42,7 @@ def _head(report: Any) -> list[str]:
 
 
 def _figures(report: Any) -> str:
-    """One line a figure, one column for all pairs, the mean over classes and each group."""
+    """One line per figure; columns for all pairs, the mean over classes and each group."""
     columns = {"all pairs": (report.micro, report.intervals.get("micro", {}))}
     if report.macro:
         columns["mean of classes"] = (report.macro, report.intervals.get("macro", {}))
@@ -59,12 +60,12 @@ def _figures(report: Any) -> str:
 
 
 def unmeasurable(name: str, value: float) -> bool:
-    """Whether a figure of all pairs is a true accept rate for which there are too few different ones."""
+    """Whether a figure is a true accept rate that needs more different pairs."""
     return name.startswith("tar_at_far_") and not math.isfinite(value)
 
 
 def figure_name(figure: str) -> str:
-    """What a figure of a report is called in words."""
+    """Title of a figure of a report."""
     if figure.startswith("tar_at_far_"):
         return f"TAR at FAR {float(figure[len('tar_at_far_') :]):g}"
     if figure.startswith("min_dcf_"):
@@ -73,6 +74,7 @@ def figure_name(figure: str) -> str:
 
 
 def _title(report: Any, name: str) -> str:
+    """Title of a figure, with the achieved false accept rate if it differs from the nominal one."""
     if not name.startswith("tar_at_far_"):
         return figure_name(name)
     far = name[len("tar_at_far_") :]
@@ -82,6 +84,7 @@ def _title(report: Any, name: str) -> str:
 
 
 def _cell(figures: dict[str, float], name: str, bounds: dict[str, tuple[float, float]]) -> str:
+    """A figure with its interval, or a dash."""
     value = figures.get(name, math.nan)
     low, high = bounds.get(name, (math.nan, math.nan))
     if not math.isfinite(value):
@@ -90,7 +93,7 @@ def _cell(figures: dict[str, float], name: str, bounds: dict[str, tuple[float, f
 
 
 def _classes(report: Any) -> str:
-    """One line a class, those with the largest errors first if there are too many."""
+    """One line per class; only those with the largest errors if there are more than `SHOWN_CLASSES`."""
     bounds = report.intervals.get("per_class", {})
     worst = sorted(report.per_class, key=lambda label: -_or_zero(report.per_class[label]["error"]))
     shown = list(report.per_class) if len(worst) <= SHOWN_CLASSES else worst[:SHOWN_CLASSES]
@@ -114,7 +117,7 @@ def _or_zero(value: float) -> float:
 
 
 def _aligned(rows: list[list[str]]) -> str:
-    """Columns of equal width; a row that is shorter than the first one ends in free text."""
+    """Align the columns; a row that is shorter than the first row ends in free text."""
     full = [row for row in rows if len(row) == len(rows[0])]
     widths = [max(len(row[k]) for row in full) for k in range(len(rows[0]))]
     widths[0] = max(len(row[0]) for row in rows)
