@@ -1,4 +1,4 @@
-"""A report, embeddings, pairs or adapted weights -> pictures. Needs matplotlib, and imports it only to draw."""
+"""Plots of reports, embeddings, pairs and class weights. matplotlib is optional and imported only to draw."""
 
 from keras_balanced_siamese.plots._det import plot_det as plot_det
 from keras_balanced_siamese.plots._distances import plot_distances as plot_distances

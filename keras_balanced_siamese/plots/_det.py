@@ -1,4 +1,4 @@
-"""A report -> false rejects over false accepts on normal deviate axes."""
+"""Detection error trade-off: false rejects over false accepts on normal deviate axes."""
 
 from collections.abc import Mapping
 from statistics import NormalDist
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
-from keras_balanced_siamese.plots._reports import named_reports
+from keras_balanced_siamese.plots._reports import draw_tradeoffs, named_reports
 from keras_balanced_siamese.plots._style import GREY, axes
 from keras_balanced_siamese.plots._text import heading
-from keras_balanced_siamese.plots._tradeoff import draw_tradeoffs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# rates that may be ticks, those that matter most first
+# candidate tick rates, the most important first
 TICKS = (
     0.01,
     0.1,
@@ -36,26 +35,25 @@ TICKS = (
     0.95,
     0.98,
 )
-TOP = 0.99  # larger rates are drawn here
+TOP = 0.99  # larger rates are clipped to this one
 MARGIN = 0.08  # standard deviations around the curve
 
 
 def plot_det(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = None) -> "Axes":
     """Draw the false reject rate over the false accept rate: the detection error trade-off.
 
-    Both axes are normal deviates (probits), on which normally distributed distances make a straight line and small
-    rates get room. The diagonal holds the equal error rates. A rate of 0 has no place on such an axis and is drawn at
-    its edge.
+    Both axes are normal deviates (probits). Normally distributed distances give a straight line, and small rates are
+    spread out. On the diagonal both rates are equal. A rate of 0 is drawn at the edge, since its probit is infinite.
 
     Args:
-        report: From `evaluate_pairs`, or a mapping of names to several reports to compare.
-        ax: Axes to draw on; `None` makes a figure.
+        report: Report from `evaluate_pairs`, or a mapping of names to reports to compare.
+        ax: Axes to draw on. `None` creates a figure.
 
     Returns:
-        The axes. Its coordinates are `statistics.NormalDist().inv_cdf(rate)`.
+        The axes. Their coordinates are `statistics.NormalDist().inv_cdf(rate)`.
 
     Raises:
-        ImportError: If matplotlib is missing.
+        ImportError: If matplotlib is not installed.
 
     Examples:
         >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
@@ -89,18 +87,18 @@ def plot_det(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
 
 
 def probit(rate: np.ndarray | float) -> np.ndarray:
-    """The normal deviate of rates strictly between 0 and 1."""
+    """Return the normal deviate of rates strictly between 0 and 1."""
     return np.vectorize(NormalDist().inv_cdf, otypes=[float])(rate)
 
 
 def _highest_mark(report: PairReport) -> float:
-    """The largest rate that the picture must hold: twice the equal error rate, or that at a given threshold."""
+    """Return the largest rate to show: twice the equal error rate, or the larger rate at a given threshold."""
     at_threshold = max(report.micro["false_accept_rate"], report.micro["false_reject_rate"])
     return max(2 * report.eer, at_threshold if report.threshold_given else 0.0)
 
 
 def _low_end(reports: Mapping[str, PairReport], name: str, other: str, high: float) -> float:
-    """The largest tick below all rates above 0 where the other rate is in the picture."""
+    """Return the largest tick below all positive rates at which the other rate is at most `high`."""
     curves = (one.curve for one in reports.values())
     rates = [rate for c in curves for rate, rival in zip(c[name], c[other], strict=True) if rate > 0 and rival <= high]
     bound = max(min(rates, default=1.0), 2e-6)
@@ -108,7 +106,7 @@ def _low_end(reports: Mapping[str, PairReport], name: str, other: str, high: flo
 
 
 def _spread_ticks(low: float, high: float) -> np.ndarray:
-    """Ticks from `low` to `high` at a distance that leaves room for their labels."""
+    """Return ticks from `low` to `high`, far enough apart for their labels."""
     chosen = [low, high]
     room = (probit(high) - probit(low)) / 9
     for tick in TICKS:

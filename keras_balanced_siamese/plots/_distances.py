@@ -1,4 +1,4 @@
-"""A report -> how the distances of similar and of different pairs are spread."""
+"""Histograms of the distances of similar and different pairs."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,22 +15,21 @@ if TYPE_CHECKING:
 
 
 def plot_distances(report: PairReport, ax: "Axes | None" = None) -> "Axes":
-    """Draw the distances of similar and different pairs, the threshold, and the errors on its wrong sides.
+    """Draw histograms of the distances of similar and different pairs, the threshold and the errors.
 
-    Each histogram shows shares of its own kind of pairs, so a rare kind is not flattened by the other one. Hatched
-    are the similar pairs above the threshold (false rejects) and the different pairs below it (false accepts).
-    Distances that are far from all others, or infinite, have no place in the picture; the label of the axis says how
-    many there are and on which side.
+    Each histogram shows shares of its own kind of pairs, so a rare kind remains visible. Similar pairs above the
+    threshold (false rejects) and different pairs below it (false accepts) are hatched. Infinite distances, and
+    distances far from all others, are left out. The label of the axis gives their shares on each side.
 
     Args:
-        report: From `evaluate_pairs`.
-        ax: Axes to draw on; `None` makes a figure.
+        report: Report from `evaluate_pairs`.
+        ax: Axes to draw on. `None` creates a figure.
 
     Returns:
         The axes.
 
     Raises:
-        ImportError: If matplotlib is missing.
+        ImportError: If matplotlib is not installed.
 
     Examples:
         >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
@@ -60,7 +59,7 @@ def plot_distances(report: PairReport, ax: "Axes | None" = None) -> "Axes":
         ax.text(0.5, 0.5, "no finite distance", transform=ax.transAxes, ha="center", va="center")
     ax.set(xlabel=_x_label(report), ylabel="share of the pairs of its kind")
     ax.set_ylim(bottom=0)
-    order = [0, 2, 4, 1, 3] if len(handles) == 5 else range(len(handles))  # down the first column, then the second
+    order = [0, 2, 4, 1, 3] if len(handles) == 5 else range(len(handles))  # by columns of the legend
     heading(ax, "Distances", [handles[k] for k in order], [labels[k] for k in order])
     return ax
 
@@ -68,14 +67,14 @@ def plot_distances(report: PairReport, ax: "Axes | None" = None) -> "Axes":
 def _wrong_side(
     edges: np.ndarray, share: np.ndarray, threshold: float, *, above: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the bins above the threshold, or below it."""
+    """Return the edges and shares of the bins, cut to the part above or below the threshold."""
     threshold = np.clip(threshold, edges[0], edges[-1])
     cut = np.maximum(edges, threshold) if above else np.minimum(edges, threshold)
     return cut, np.where(np.diff(cut) > 0, share, 0.0)
 
 
 def _x_label(report: PairReport) -> str:
-    """Says how many pairs lie outside the picture."""
+    """Return the axis label, with the shares of pairs outside the histogram."""
     lines = ["distance"]
     for side, place in (("below", "farther left"), ("above", "farther right")):
         shares = report.histogram.get(side, {})

@@ -1,4 +1,4 @@
-"""Embeddings and labels -> a map."""
+"""Two-dimensional map of labelled embeddings."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from keras_balanced_siamese.plots._text import legend, short_names
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROWS = 22  # of one column of the legend
+ROWS = 22  # rows in a column of the legend
 
 
 def plot_embeddings(
@@ -32,32 +32,33 @@ def plot_embeddings(
     ax: "Axes | None" = None,
     seed: int = 0,
 ) -> "Axes":
-    """Draw embeddings as a map, with the rare classes on top.
+    """Draw embeddings as a two-dimensional map, with the rare classes on top.
 
-    Classes differ in colour and in marker. The rarest third has larger points and a star behind its names. Of more than
-    `max_classes` classes the rarest are told apart, and the others are grey.
+    Classes differ in colour and marker. The rarest third has larger points and a star after its names. With more than
+    `max_classes` classes, only the rarest have colours and the others are grey.
 
-    A map of two dimensions shows neighbourhoods, no error rates: two classes that overlap here may be far apart in the
-    other dimensions.
+    The map shows neighbourhoods, not error rates: two classes that overlap here may be far apart in the other
+    dimensions.
 
     Args:
         embeddings: `(n, dim)`, finite.
         labels: `(n,)` class labels.
-        method: `"pca"`: the two directions of the largest variance, always with the same signs. `"umap"`, if umap-learn
-            is installed. Or any callable from `(n, dim)` to `(n, 2)`, such as `sklearn.manifold.TSNE().fit_transform`.
-        class_counts: Training samples of each class, as a mapping or as the training labels; `None` counts `labels`.
-        highlight: Labels of the classes to tell apart instead of the rarest ones.
-        max_classes: Most classes to tell apart. More than 42 share colour and marker with others.
-        ax: Axes to draw on; `None` makes a figure. The legend stands to its right: make your own figures with
-            `layout="constrained"`.
-        seed: For `"umap"`.
+        method: `"pca"` projects on the two directions of the largest variance, with reproducible signs. `"umap"` needs
+            umap-learn. A callable maps `(n, dim)` to `(n, 2)`, such as `sklearn.manifold.TSNE().fit_transform`.
+        class_counts: Number of training samples of each class, as a mapping or as the training labels. `None` counts
+            `labels`.
+        highlight: Labels of the classes to colour instead of the rarest ones.
+        max_classes: Maximum number of coloured classes. Beyond 42, classes share colour and marker.
+        ax: Axes to draw on. `None` creates a figure. The legend is to the right of the axes, so create your own figures
+            with `layout="constrained"`.
+        seed: Random seed for `"umap"`.
 
     Returns:
         The axes.
 
     Raises:
-        ImportError: If matplotlib, or umap-learn for `"umap"`, is missing.
-        ValueError: If the shapes do not fit, an embedding is not finite, or `highlight` has an unknown class.
+        ImportError: If matplotlib, or umap-learn for `"umap"`, is not installed.
+        ValueError: If the shapes do not match, an embedding is not finite, or `highlight` has an unknown class.
 
     Examples:
         >>> x = np.array([[0.0, 0.0, 0.0], [0.0, 3.0, 4.0], [0.0, 6.0, 8.0]])
@@ -78,17 +79,17 @@ def plot_embeddings(
     others = ~np.isin(encoded.codes, shown)
     texts = short_names(encoded.classes[code] for code in shown)
     for k, code in enumerate(shown):
-        mine, is_rare = encoded.codes == code, code in rare
+        of_class, is_rare = encoded.codes == code, code in rare
         style = {"s": size * (2.5 if is_rare else 1.0), "marker": marker(k), "color": colour(k), "zorder": 3 + is_rare}
         edge = {"edgecolors": ink(), "linewidths": 0.5} if is_rare else {"linewidths": 0, "alpha": 0.8}
-        handles.append(ax.scatter(*points[mine].T, **style, **edge))
+        handles.append(ax.scatter(*points[of_class].T, **style, **edge))
         texts[k] += f"{' *' if is_rare else ''}  ({counts.get(encoded.classes[code], 0):,})"
     if others.any():
         handles.append(ax.scatter(*points[others].T, s=size / 2, color=GREY, alpha=0.4, linewidths=0, zorder=1))
         texts.append(f"{len(encoded.classes) - len(shown):,} other classes")
     ax.set(xlabel=names[0], ylabel=names[1], title="Embeddings")
     ax.set_aspect("equal", adjustable="datalim")
-    made = legend(
+    box = legend(
         ax,
         handles,
         texts,
@@ -100,7 +101,7 @@ def plot_embeddings(
         title="class (samples)" + ("\n* rarest third" if rare else ""),
         alignment="left",
     )
-    for handle in made.legend_handles:
+    for handle in box.legend_handles:
         handle.set_sizes([36])
         handle.set_alpha(1)
     return ax
@@ -116,7 +117,7 @@ def _check(embeddings: ArrayLike, n: int) -> np.ndarray:
 
 
 def _choose(encoded: Labels, counts: dict[Label, int], highlight: Any, max_classes: int) -> list[int]:
-    """Codes of the classes to tell apart, the most common first."""
+    """Return the codes of the classes to colour, the most common first."""
     if highlight is not None:
         chosen = list(highlight)
         unknown = [label for label in chosen if label not in encoded.classes]

@@ -1,4 +1,4 @@
-"""Arrays -> images as matplotlib shows them."""
+"""Images of pairs: checks, a common scale, axes and captions."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,22 +10,22 @@ from keras_balanced_siamese.plots._text import short_label
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GAP = 0.06  # between the two images, in heights
+GAP = 0.06  # between the two images, as a fraction of their height
 COLUMNS = 4  # pairs in a row
 
 
 class Advice(NamedTuple):
-    """What those are told whose images are none."""
+    """Parts of the error messages about invalid images."""
 
-    numbers: str  # that they must be numbers
-    shape: str  # which shape they must have
-    flat: str  # how vectors become images
-    channels_first: str  # how channels come last
-    transparent: str  # how the fourth channel is left out
+    numbers: str  # the expected type
+    shape: str  # the expected shape
+    flat: str  # the cure for flat vectors
+    channels_first: str  # the cure for channels in front
+    transparent: str  # the cure for a fourth channel
 
 
 def as_image(image: Any, name: str, advice: Advice) -> np.ndarray:
-    """Check one image, `(h, w)`, `(h, w, 1)` or `(h, w, 3)` of numbers; drop a single channel."""
+    """Check a numeric image, `(h, w)`, `(h, w, 1)` or `(h, w, 3)`, and drop a single channel."""
     array = np.asarray(image)
     if array.dtype.kind not in "buif":
         raise TypeError(f"{advice.numbers}. Received: {name} of type {type(image).__name__}")
@@ -42,10 +42,10 @@ def as_image(image: Any, name: str, advice: Advice) -> np.ndarray:
 
 
 def on_one_scale(images: list[np.ndarray]) -> list[np.ndarray]:
-    """The images from 0 to 1, on the scale that fits all of them.
+    """Scale the images to 0 to 1, all by the same minimum and maximum.
 
-    Numbers from 0 to 1 stay as they are, and bytes are divided by 255. Others are stretched from the least to the
-    greatest number, one of which may be 0. What is not finite is black.
+    Values from 0 to 1 are unchanged, and bytes are divided by 255. Other values are scaled from `min(0, minimum)` to
+    `max(0, maximum)`. Values that are not finite become black.
     """
     finite = np.concatenate([[0.0], *(image[np.isfinite(image)].astype(np.float64) for image in images)])
     least, most = float(finite.min()), float(finite.max())
@@ -57,13 +57,13 @@ def on_one_scale(images: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def pair_axes(figure: Any, count: int, columns: int = COLUMNS) -> list["Axes"]:
-    """Axes for `count` pairs in a figure or subfigure, row after row."""
+    """Add axes for `count` pairs to a figure or subfigure, row by row."""
     grid = figure.add_gridspec(max(-(-count // columns), 1), columns)
     return [figure.add_subplot(grid[divmod(k, columns)]) for k in range(count)]
 
 
 def draw_pair(ax: "Axes", left: np.ndarray, right: np.ndarray, colour: str, line: Any = "-") -> None:
-    """Two images side by side, equally high, in a frame."""
+    """Draw two images side by side, of equal height, in a frame."""
     widths = [image.shape[1] / image.shape[0] for image in (left, right)]
     starts = [0.0, widths[0] + GAP]
     for image, start, width in zip((left, right), starts, widths, strict=True):
@@ -74,6 +74,6 @@ def draw_pair(ax: "Axes", left: np.ndarray, right: np.ndarray, colour: str, line
 
 
 def caption(ax: "Axes", text: str, sides: tuple[Label, ...] = ()) -> None:
-    """What is known of a pair, above it, and in a second line the classes of its sides, as they are written."""
+    """Write a text above a pair and, in a second line, the classes of its sides; `$` is not parsed as math."""
     classes = " | ".join(short_label(label, 16) for label in sides)
     ax.set_title(f"{text}\n{classes}" if sides else text, fontsize="small", parse_math=False)

@@ -1,4 +1,4 @@
-"""A report -> one bar for each class."""
+"""Bars of a figure for each class."""
 
 import math
 from typing import TYPE_CHECKING
@@ -19,25 +19,25 @@ LOW_IS_GOOD = ("error", "eer", "false_reject_rate", "false_accept_rate")
 def plot_per_class(
     report: PairReport, figure: str = "error", ax: "Axes | None" = None, max_classes: int = 30
 ) -> "Axes":
-    """Draw a figure of each class as a bar, and tell the rare classes from the others.
+    """Draw a figure of each class as a bar, with the rare classes marked.
 
-    With `class_counts` in the report, the classes stand in the order of their training samples, which are written
-    beside their names, and the tail has another colour, a star and a shaded band. Without, the worst class is on top,
-    and its number of pairs is written beside its name. The whiskers are the intervals of the report, if it has them
-    for classes: `evaluate_pairs(..., samples=...)`. The dashed line is the mean over all classes.
+    If the report has `class_counts`, the classes are sorted by their number of training samples, which is given after
+    each name, and the tail has another colour, a star and a shaded band. Otherwise the worst class is on top, and the
+    number of pairs is given after each name. Whiskers are intervals; for classes, the report has them with
+    `evaluate_pairs(..., samples=...)`. The dashed line is the mean over all classes.
 
     Args:
-        report: From `evaluate_pairs` with `classes`.
+        report: Report from `evaluate_pairs` with `classes`.
         figure: Name of a figure in `report.per_class`.
-        ax: Axes to draw on; `None` makes a figure.
-        max_classes: Most classes to show. Of more, the worst are chosen.
+        ax: Axes to draw on. `None` creates a figure.
+        max_classes: Maximum number of classes. If there are more, the worst are shown.
 
     Returns:
         The axes.
 
     Raises:
-        ImportError: If matplotlib is missing.
-        ValueError: If the report has no classes or no such figure.
+        ImportError: If matplotlib is not installed.
+        ValueError: If the report has no classes, or `figure` is not one of their figures.
 
     Examples:
         >>> classes = [["a", "a"], ["a", "a"], ["b", "b"], ["a", "b"], ["b", "a"]]
@@ -87,9 +87,12 @@ def plot_per_class(
 
 
 def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Label], list[Label]]:
-    """The classes to show from top to bottom, and those that are left out."""
+    """Return the classes to show, from top to bottom, and those left out."""
     if not report.per_class:
-        raise ValueError("The report has no classes: pass `classes`, shape (n, 2), to `evaluate_pairs`.")
+        raise ValueError(
+            "`report` must have classes: pass `classes`, shape (n, 2), to `evaluate_pairs`. "
+            "Received: a report without classes"
+        )
     first = next(iter(report.per_class.values()))
     known = [name for name in first if not name.startswith(("n_", "achieved_far_"))]
     if figure not in known:
@@ -108,14 +111,14 @@ def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Lab
 
 
 def _whiskers(report: PairReport, figure: str, shown: list[Label]) -> list[tuple[int, float, float]]:
-    """Row, lower and upper end of each interval that is known."""
+    """Return the row, lower and upper end of each known interval."""
     bounds = report.intervals.get("per_class", {})
     known = [(k, *bounds[label][figure]) for k, label in enumerate(shown) if figure in bounds.get(label, {})]
     return [one for one in known if math.isfinite(one[1]) and math.isfinite(one[2])]
 
 
 def _name_rows(ax: "Axes", report: PairReport, shown: list[Label], tail: set[Label]) -> None:
-    """Write the classes and their numbers beside the rows, the first one on top."""
+    """Label the rows with the classes and their counts, the first class on top."""
     if report.class_counts:
         counts, unit = report.class_counts, "training samples"
     else:

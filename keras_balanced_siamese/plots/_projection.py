@@ -1,4 +1,4 @@
-"""Embeddings -> two dimensions."""
+"""Projection of embeddings to two dimensions."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -12,7 +12,7 @@ from keras_balanced_siamese._typing import ArrayLike
 def project(
     x: np.ndarray, method: str | Callable[[np.ndarray], ArrayLike], seed: int
 ) -> tuple[np.ndarray, tuple[str, str]]:
-    """Coordinates `(n, 2)` of `x` `(n, dim)`, and the names of the two axes."""
+    """Project `x` `(n, dim)` to `(n, 2)`; return the coordinates and the names of the two axes."""
     if callable(method):
         points = np.asarray(method(x), np.float64)
         if points.shape != (len(x), 2):
@@ -32,9 +32,9 @@ def project(
 
 
 def pca(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates `(n, 2)` along the two directions of the largest variance, and their shares of it `(2,)`.
+    """Return coordinates `(n, 2)` along the two directions of the largest variance, and their shares of it `(2,)`.
 
-    The largest entry of each direction is positive, so the map is never mirrored from one run to the next.
+    The entry of each direction with the largest magnitude is positive, so runs do not differ by mirroring.
     """
     centred = x - x.mean(axis=0)
     variances, directions = _principal(centred)
@@ -47,12 +47,12 @@ def pca(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Squared singular values, descending, and the first two directions `(2, dim)`."""
+    """Return the squared singular values, descending, and the first two directions `(2, dim)`."""
     n, dim = centred.shape
     if n <= dim:
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
         return singular**2, directions[:2]
-    variances, directions = np.linalg.eigh(centred.T @ centred)  # much smaller than the data
+    variances, directions = np.linalg.eigh(centred.T @ centred)  # (dim, dim): smaller than the data
     return np.maximum(variances[::-1], 0.0), directions[:, ::-1][:, :2].T
 
 

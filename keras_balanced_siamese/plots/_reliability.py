@@ -1,4 +1,4 @@
-"""A report of calibrated pairs -> how often what a probability says comes true."""
+"""Reliability diagram of calibrated probabilities."""
 
 from typing import TYPE_CHECKING
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def plot_reliability(report: PairReport, ax: "Axes | None" = None) -> "Axes":
-    """Draw the share of similar pairs over the probability that was predicted for them.
+    """Draw the share of similar pairs over their predicted probability.
 
-    On the diagonal probabilities can be taken at their word; below it they promise too much. Each point is one bin of
-    the report; its area is the share of the pairs in it.
+    On the diagonal, probabilities are calibrated; below it, they are too high. Each point is one bin of the report. Its
+    area is proportional to the weight of the pairs in the bin.
 
     Args:
-        report: From `evaluate_pairs` with the layer from `calibrate` as the threshold.
-        ax: Axes to draw on; `None` makes a figure.
+        report: Report from `evaluate_pairs` with the layer from `calibrate` as the threshold.
+        ax: Axes to draw on. `None` creates a figure.
 
     Returns:
         The axes.
 
     Raises:
-        ImportError: If matplotlib is missing.
-        ValueError: If the report holds no calibration.
+        ImportError: If matplotlib is not installed.
+        ValueError: If the report has no calibration.
 
     Examples:
         >>> layer = calibrate([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
@@ -39,8 +39,8 @@ def plot_reliability(report: PairReport, ax: "Axes | None" = None) -> "Axes":
     calibration = one_report(report).calibration
     if not calibration:
         raise ValueError(
-            "The report holds no calibration: pass `threshold=layer` to `evaluate_pairs`, with the layer that "
-            f"`calibrate` returned. Received: a report with the threshold {report.threshold:.4g}"
+            "`report` must have a calibration: pass the layer from `calibrate` as `threshold=layer` to "
+            f"`evaluate_pairs`. Received: a report with the threshold {report.threshold:.4g}"
         )
     ax = axes(ax, (5.4, 5.4))
     bins = calibration["bins"]

@@ -1,4 +1,4 @@
-"""A report -> one page."""
+"""One-page summary of a report."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Panel = tuple[float, Callable[["Axes"], Any]]  # its share of the width, and what draws it
+Panel = tuple[float, Callable[["Axes"], Any]]  # relative width and drawing function
 
 A4 = (11.69, 8.27)  # inches
-ROWS = 14  # classes that one page has room for
+ROWS = 14  # classes that fit on the page
 SIZES = {"font.size": 8, "axes.titlesize": 9.5, "xtick.labelsize": 8, "ytick.labelsize": 8}
 
 
 def plot_report(report: PairReport, *, title: str | None = None) -> "Figure":
-    """Draw a summary of one page, A4 across: figures with intervals, distances, error trade-off, classes and groups.
+    """Draw a one-page summary (A4 landscape): figures, distances, error trade-off, classes, groups and calibration.
 
-    What the report does not hold is left out: classes, groups, intervals, calibration. Of more than 14 classes the
-    worst are shown.
+    Classes, groups, intervals and calibration are left out if the report does not have them. With more than 14 classes,
+    the worst are shown.
 
     Args:
-        report: From `evaluate_pairs`.
-        title: Over the page; `None` tells the numbers of pairs and classes.
+        report: Report from `evaluate_pairs`.
+        title: Title of the page. `None` gives the numbers of pairs and classes.
 
     Returns:
-        The figure; save it by `figure.savefig("report.pdf")`.
+        The figure. Save it with `figure.savefig("report.pdf")`.
 
     Raises:
-        ImportError: If matplotlib is missing.
+        ImportError: If matplotlib is not installed.
 
     Examples:
         >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
@@ -57,12 +57,12 @@ def plot_report(report: PairReport, *, title: str | None = None) -> "Figure":
             for k, (_, draw) in enumerate(panels):
                 draw(figure.add_subplot(grid[k]))
         for ax in figure.axes:
-            ax.tick_params(labelsize=SIZES["xtick.labelsize"])  # ticks that are only made when the page is drawn
+            ax.tick_params(labelsize=SIZES["xtick.labelsize"])  # for ticks that are created while drawing
     return figure
 
 
 def _panels(report: PairReport) -> tuple[list[Panel], list[Panel]]:
-    """The upper and the lower row."""
+    """Return the panels of the upper and the lower row."""
     roc: Panel = (1.0, lambda ax: plot_roc(report, ax, log=True))
     upper: list[Panel] = [(1.3, lambda ax: draw_figures(ax, report)), (1.0, lambda ax: plot_distances(report, ax))]
     lower: list[Panel] = []

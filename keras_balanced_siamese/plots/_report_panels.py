@@ -1,4 +1,4 @@
-"""A report -> its figures as a table in a picture."""
+"""Panels of the report page: the table of figures and the bars of groups."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HIDDEN = ("error", "achieved_far_", "min_dcf_")
-ROOM = 16  # rows that fit at the size of the other texts
+ROOM = 16  # rows that fit at the font size of the page
 GAP = 0.4  # rows between header, figures and notes
 
 
 def draw_figures(ax: "Axes", report: PairReport) -> None:
-    """A line for each figure, a column for all pairs and one for the mean over classes; then what they go by."""
+    """Draw a table with a row for each figure, a column for all pairs and one for the mean over classes, and notes."""
     ax.set_axis_off()
     ax.set_title("Figures")
     columns = [("all pairs", report.micro, report.intervals.get("micro", {}))]
@@ -29,7 +29,7 @@ def draw_figures(ax: "Axes", report: PairReport) -> None:
 
     def write(row: float, cells: list[str], **kwargs: Any) -> None:
         ax.text(0, 1 - (row + 0.5) / n_rows, cells[0], **style)
-        for end, cell in zip(reversed(ends), reversed(cells[1:]), strict=False):  # fewer cells stand on the right
+        for end, cell in zip(reversed(ends), reversed(cells[1:]), strict=False):  # a single cell is rightmost
             ax.text(end, 1 - (row + 0.5) / n_rows, cell, ha="right", **style, **kwargs)
 
     write(0, ["", *(name for name, _, _ in columns)], fontweight="bold")
@@ -41,7 +41,7 @@ def draw_figures(ax: "Axes", report: PairReport) -> None:
     for row, note in enumerate(notes):
         write(n_rows - len(notes) + row, [note])
     for text in ax.texts:
-        text.set_in_layout(False)  # the table takes the place it gets
+        text.set_in_layout(False)  # the layout does not make room for the table
     ax.axhline(1 - (1 + GAP / 2) / n_rows, color=GREY, lw=0.8)
     ax.set(xlim=(0, 1), ylim=(0, 1))
 
@@ -62,7 +62,7 @@ def _cell(values: dict[str, float], name: str, bounds: dict[str, tuple[float, fl
 
 
 def draw_groups(report: PairReport, ax: "Axes") -> None:
-    """Bars of the mean error of each group, with its interval where the report has one."""
+    """Draw the mean error of each group as a bar, with its interval if the report has one."""
     bounds = report.intervals.get("groups", {})
     names = list(report.groups)
     errors = [report.groups[name]["error"] for name in names]

@@ -1,28 +1,62 @@
-"""What users pass as reports -> reports by name."""
+"""Reports to draw: checks of the argument, and a trade-off line for each of several."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport
+from keras_balanced_siamese.plots._style import colour, ink, line
+from keras_balanced_siamese.plots._text import percent, short_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Place = Callable[[np.ndarray, np.ndarray], Any]  # false accept and false reject rates to x and y
 
 
 def one_report(report: Any) -> PairReport:
-    """Check that `report` is a report."""
+    """Check and return a single report."""
     if not isinstance(report, PairReport):
-        raise TypeError(
-            f"`report` must be a `PairReport`, as `evaluate_pairs` returns it. Received: {type(report).__name__}"
-        )
+        raise TypeError(f"`report` must be a `PairReport` from `evaluate_pairs`. Received: {type(report).__name__}")
     return report
 
 
 def named_reports(report: Any) -> dict[str, PairReport]:
-    """One report under the name "", or the reports of a mapping under their names."""
+    """Check and return reports by name; a single report has the name ""."""
     if isinstance(report, PairReport):
         return {"": report}
     if isinstance(report, Mapping) and report and all(isinstance(one, PairReport) for one in report.values()):
         return {str(name): one for name, one in report.items()}
     received = f"a mapping to {[type(v).__name__ for v in report.values()]}" if isinstance(report, Mapping) else ""
     raise TypeError(
-        "`report` must be a `PairReport`, as `evaluate_pairs` returns it, or a mapping of names to several of them. "
+        "`report` must be a `PairReport` from `evaluate_pairs`, or a mapping of names to reports. "
         f"Received: {received or type(report).__name__}"
     )
+
+
+def draw_tradeoffs(
+    ax: "Axes", reports: Mapping[str, PairReport], place: Place, drawstyle: str = "default"
+) -> tuple[list[Any], list[str]]:
+    """Draw each line, its equal error rate and its threshold, if given; return the handles and labels of a legend."""
+    handles, labels, thresholds = [], [], []
+    for k, (name, report) in enumerate(zip(short_names(reports), reports.values(), strict=True)):
+        far, frr = np.array(report.curve["far"]), np.array(report.curve["frr"])
+        handles += ax.plot(*place(far, frr), color=colour(k), linestyle=line(k), lw=2, drawstyle=drawstyle)
+        area, equal = f"AUC {report.roc_auc:.3f}", f"equal error rate {percent(report.eer)}"
+        labels.append(f"{name}: {area}, EER {percent(report.eer)}" if name else area)
+        point = _mark(ax, place, report.eer, report.eer, marker="o", color=colour(k))
+        if not name:
+            handles.append(point)
+            labels.append(equal)
+        if report.threshold_given:
+            far, frr = report.micro["false_accept_rate"], report.micro["false_reject_rate"]
+            point = _mark(ax, place, far, frr, marker="D", markerfacecolor="none", markeredgewidth=1.5)
+            thresholds = [(point, "threshold" if name else f"threshold {report.threshold:.4g}")]
+    return handles + [point for point, _ in thresholds], labels + [text for _, text in thresholds]
+
+
+def _mark(ax: "Axes", place: Place, far: float, frr: float, **style: Any) -> Any:
+    """Draw one point, not clipped at the edge."""
+    x, y = place(np.array([far]), np.array([frr]))
+    return ax.plot(x, y, linestyle="", markersize=8, markeredgecolor=ink(), zorder=3, clip_on=False, **style)[0]

@@ -1,4 +1,4 @@
-"""A report -> true accept rate over false accept rate."""
+"""ROC curve: true accept rate over false accept rate."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -6,32 +6,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_balanced_siamese.evaluation import PairReport, tar_name
-from keras_balanced_siamese.plots._reports import named_reports
+from keras_balanced_siamese.plots._reports import draw_tradeoffs, named_reports
 from keras_balanced_siamese.plots._style import GREY, axes, ink
 from keras_balanced_siamese.plots._text import heading
-from keras_balanced_siamese.plots._tradeoff import draw_tradeoffs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def plot_roc(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = None, *, log: bool = False) -> "Axes":
-    """Draw the true accept rate over the false accept rate, and mark the point of the equal error rate.
+    """Draw the true accept rate over the false accept rate, and mark the equal error rate.
 
-    A threshold that was given to the report is marked too. So are the intervals of the true accept rates of a single
-    report that has them.
+    A threshold that was given to the report is marked too. For a single report, the intervals of its true accept rates
+    are drawn if it has them.
 
     Args:
-        report: From `evaluate_pairs`, or a mapping of names to several reports to compare.
-        ax: Axes to draw on; `None` makes a figure.
-        log: Whether the false accept rate has a logarithmic axis, for uses in which a false accept costs much. The line
-            then has steps: at each false accept rate it shows the true accept rate that stays within it.
+        report: Report from `evaluate_pairs`, or a mapping of names to reports to compare.
+        ax: Axes to draw on. `None` creates a figure.
+        log: Whether the axis of the false accept rate is logarithmic, for uses in which a false accept is costly. The
+            line then has steps: at each false accept rate, it gives the true accept rate reached within it.
 
     Returns:
         The axes.
 
     Raises:
-        ImportError: If matplotlib is missing.
+        ImportError: If matplotlib is not installed.
 
     Examples:
         >>> report = evaluate_pairs([0.1, 0.2, 0.9, 0.3, 0.8, 1.0], [1, 1, 1, 0, 0, 0])
@@ -41,7 +40,7 @@ def plot_roc(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
     """
     reports = named_reports(report)
     ax = axes(ax, (6.4, 4.8 + 0.2 * len(reports)) if log else (5.4, 5.6 + 0.2 * len(reports)))
-    # a false accept rate of 0 has no place on a logarithmic axis: it is drawn at the edge
+    # a logarithmic axis has no 0: a false accept rate of 0 is drawn at the edge
     left = min(_smallest(reports) / 2, 0.01) if log else -0.02
 
     def place(far: np.ndarray, frr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +63,7 @@ def plot_roc(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
 
 
 def _draw_intervals(ax: "Axes", report: PairReport, handles: list[Any], labels: list[str]) -> None:
-    """Upright lines at the false accept rates whose true accept rate has an interval."""
+    """Draw vertical lines at the false accept rates whose true accept rate has an interval."""
     bounds = report.intervals.get("micro", {})
     known = [(far, *bounds[tar_name(far)]) for far in report.tar_at_far if tar_name(far) in bounds]
     if known:
@@ -75,5 +74,5 @@ def _draw_intervals(ax: "Axes", report: PairReport, handles: list[Any], labels: 
 
 
 def _smallest(reports: Mapping[str, PairReport]) -> float:
-    """The smallest false accept rate above 0."""
+    """Return the smallest false accept rate above 0."""
     return min((far for one in reports.values() for far in one.curve["far"] if far > 0), default=1e-3)

@@ -1,4 +1,4 @@
-"""The axes to draw on: those that were given, or new ones."""
+"""Axes, colours, markers and line styles of all plots."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +12,27 @@ SIMILAR, DIFFERENT = BLUE, ORANGE
 COMMON, RARE = SKY, RED
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 of them for 6 colours: 42 classes look different
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 markers and 6 colours: 42 distinct classes
 LINES = ("-", "--", "-.", ":")
 
 
 def colour(k: int) -> str:
-    """Colour of the class or curve `k`."""
+    """Return the colour of class or curve `k`."""
     return COLOURS[k % len(COLOURS)]
 
 
 def marker(k: int) -> str:
-    """Marker of the class `k`."""
+    """Return the marker of class `k`."""
     return MARKERS[k % len(MARKERS)]
 
 
 def line(k: int) -> str:
-    """Line style of the curve `k`."""
+    """Return the line style of curve `k`."""
     return LINES[k % len(LINES)]
 
 
 def pyplot() -> Any:
-    """Return `matplotlib.pyplot`, or say how to get it."""
+    """Import `matplotlib.pyplot`; the error has the command that installs it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -41,18 +41,18 @@ def pyplot() -> Any:
 
 
 def axes(ax: Any, figsize: tuple[float, float] = (6.4, 4.8)) -> "Axes":
-    """Return `ax`, or for `None` the axes of a new figure of `figsize` inches."""
+    """Check and return `ax`; for `None`, return the axes of a new figure of `figsize` inches."""
     plt = pyplot()
     if ax is None:
         return plt.subplots(figsize=figsize, layout="constrained")[1]
     if not isinstance(ax, plt.Axes):
         raise TypeError(
-            "`ax` must be one matplotlib Axes, such as that of `fig, ax = plt.subplots(layout='constrained')`. "
+            "`ax` must be one matplotlib Axes, as from `fig, ax = plt.subplots(layout='constrained')`. "
             f"Received: ax of type {type(ax).__name__}"
         )
     return ax
 
 
 def ink() -> str:
-    """The colour of text in the style in use: black, or white on a dark background."""
+    """Return the text colour of the current style: black, or white on a dark background."""
     return pyplot().rcParams["text.color"]

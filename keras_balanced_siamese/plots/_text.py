@@ -1,4 +1,4 @@
-"""Names and numbers as they are written into a picture."""
+"""Text in plots: short labels, percentages, legends and titles."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ from keras_balanced_siamese._typing import Label
 
 
 def short_label(label: Label, width: int = 24) -> str:
-    """The label on one line of at most `width` characters; both ends stay, as long labels often differ in the last."""
+    """Return the label on one line of at most `width` characters; long labels lose their middle."""
     text = " ".join(str(label).split())
     head = width * 3 // 5
     return text if len(text) <= width else f"{text[:head]}…{text[head + 1 - width :]}"
 
 
 def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
-    """Short names for labels that stay different from each other if the labels are; longer ones where it takes that."""
+    """Return short names of the labels, longer than `width` (up to four times) if they are not distinct otherwise."""
     labels = list(labels)
     for wider in (width, 2 * width, 4 * width):
         names = [short_label(label, wider) for label in labels]
@@ -25,23 +25,23 @@ def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
 
 
 def percent(rate: float) -> str:
-    """The rate as a percentage of three digits."""
+    """Return the rate as a percentage with three significant digits."""
     return f"{100 * rate:.3g} %" if math.isfinite(rate) else "unknown"
 
 
 def legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], **kwargs: Any) -> Any:
-    """A legend with the labels as they are: `$` starts no formula and a leading `_` hides nothing."""
-    made = ax.legend(handles, ["-"] * len(labels), fontsize="small", **kwargs)
-    for text, label in zip(made.get_texts(), labels, strict=True):
+    """Add a legend with literal labels: `$` is not parsed as math, and labels with a leading `_` are shown."""
+    box = ax.legend(handles, ["-"] * len(labels), fontsize="small", **kwargs)
+    for text, label in zip(box.get_texts(), labels, strict=True):
         text.set_parse_math(False)
         text.set_text(label)
-    return made
+    return box
 
 
 def heading(ax: Any, title: str, handles: Sequence[Any], labels: Sequence[str], columns: int = 2) -> None:
-    """The title of `ax`, and under it, above the axes, a legend: there it hides nothing."""
+    """Set the title of `ax`, with a legend between the title and the axes."""
     rows = -(-len(labels) // columns)
-    made = legend(
+    box = legend(
         ax,
         handles,
         labels,
@@ -51,5 +51,5 @@ def heading(ax: Any, title: str, handles: Sequence[Any], labels: Sequence[str], 
         frameon=False,
         columnspacing=1.2,
     )
-    size = made.get_texts()[0].get_fontsize() if rows else 0.0
+    size = box.get_texts()[0].get_fontsize() if rows else 0.0
     ax.set_title(title, pad=6 + size * (1.6 * rows + 0.4))

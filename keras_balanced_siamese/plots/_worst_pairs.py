@@ -1,4 +1,4 @@
-"""Images and distances -> the pairs that a model gets most wrong."""
+"""Images of the pairs with the most wrong distances."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,13 +23,13 @@ ADVICE = Advice(
 )
 
 
-class ShownPairs(NamedTuple):
-    """What is known of each pair."""
+class CheckedPairs(NamedTuple):
+    """Checked arrays with a row for each of `m` pairs."""
 
-    sides: np.ndarray  # (n, 2) positions in the images
-    distance: np.ndarray  # (n,)
-    similar: np.ndarray  # (n,) bool
-    classes: np.ndarray | None  # (n, 2)
+    sides: np.ndarray  # (m, 2) positions in the images
+    distance: np.ndarray  # (m,)
+    similar: np.ndarray  # (m,) bool
+    classes: np.ndarray | None  # (m, 2)
 
 
 def plot_worst_pairs(
@@ -44,27 +44,26 @@ def plot_worst_pairs(
 ) -> "Figure":
     """Show the similar pairs with the largest and the different pairs with the smallest distances.
 
-    Worth a look before anything is tuned: among them are wrong labels, broken images and classes that no one can tell
-    apart.
+    Use it before tuning: such pairs often have wrong labels, broken images or classes that cannot be distinguished.
 
     Args:
-        images: Anything that gives an image for an integer: `(h, w)`, `(h, w, 1)` or `(h, w, 3)`, bytes or floats. Only
-            the images that are shown are read.
+        images: Sequence or array of images: `(h, w)`, `(h, w, 1)` or `(h, w, 3)`, bytes or floats. Only the images that
+            are shown are read, by integer index.
         pairs: `(m, 2)` positions in `images` of the left and the right side.
         distances: `(m,)` or `(m, 1)`.
         similar: `(m,)` or `(m, 1)`: 1 for pairs of one class, 0 for the others.
-        n: ShownPairs of each kind to show.
-        threshold: Distance up to which a pair is accepted, or the layer that `calibrate` returned: wrong decisions are
-            then marked.
-        classes: `(m, 2)` class labels to write above the images.
+        n: Number of pairs of each kind.
+        threshold: Distance up to which a pair is accepted, or the layer from `calibrate`. Wrong decisions are marked if
+            it is given.
+        classes: `(m, 2)` class labels for the titles of the pairs.
 
     Returns:
         The figure.
 
     Raises:
-        ImportError: If matplotlib is missing.
+        ImportError: If matplotlib is not installed.
         TypeError: If an image is not an array of numbers.
-        ValueError: If the shapes do not fit, or something is not an image.
+        ValueError: If the shapes do not match, or an image has a wrong shape.
 
     Examples:
         >>> images = np.zeros((4, 8, 8))
@@ -96,14 +95,14 @@ def plot_worst_pairs(
     return figure
 
 
-def _names(pairs: ShownPairs, pair: int) -> tuple[Label, ...]:
-    """The classes to write above a pair; one where both sides are of it."""
+def _names(pairs: CheckedPairs, pair: int) -> tuple[Label, ...]:
+    """Return the classes of a pair: one for similar pairs, otherwise two."""
     if pairs.classes is None:
         return ()
     return tuple(pairs.classes[pair][: 1 if pairs.similar[pair] else 2])
 
 
-def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) -> ShownPairs:
+def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) -> CheckedPairs:
     sides = np.asarray(pairs)
     if sides.ndim != 2 or sides.shape[1] != 2 or sides.dtype.kind not in "iu" or not len(sides):
         raise ValueError(
@@ -128,4 +127,4 @@ def _check(images: Any, pairs: Any, distances: Any, similar: Any, classes: Any) 
             "`classes` must hold the class on each side of each pair, shape (m, 2): `labels[pairs]`. "
             f"Received: shape {names.shape} for {len(sides)} pairs"
         )
-    return ShownPairs(sides, distance, truth, names)
+    return CheckedPairs(sides, distance, truth, names)

@@ -1,4 +1,4 @@
-"""Weights, errors and epochs -> axes that they can be read from."""
+"""Scales and ticks of the axes of weights, errors and epochs."""
 
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
-LEAST = 1.25  # ratio of the ends of the axis to the weights' middle: equal weights are not blown up
+LEAST = 1.25  # minimum ratio of the axis ends to the geometric middle, so that near-equal weights look equal
 
 
 def scale_weights(ax: "Axes", noun: str = "weight") -> None:
-    """A logarithmic axis that holds all that is drawn, with plain numbers as its ticks."""
+    """Set a logarithmic y-axis that contains all values, with plain numbers as tick labels."""
     low, high = ax.dataLim.intervaly
     middle = np.sqrt(low) * np.sqrt(high)
     low, high = min(low, middle / LEAST), max(high, middle * LEAST)
@@ -26,7 +26,7 @@ def scale_weights(ax: "Axes", noun: str = "weight") -> None:
 
 
 def scale_errors(ax: "Axes") -> None:
-    """From 0 on, unless an error is negative."""
+    """Set a linear y-axis from 0, or from below the smallest error if it is negative."""
     low, high = ax.dataLim.intervaly
     if not low <= high:
         ax.text(0.5, 0.5, "no error was measured", transform=ax.transAxes, ha="center", va="center")
@@ -37,7 +37,7 @@ def scale_errors(ax: "Axes") -> None:
 
 
 def scale_epochs(ax: "Axes", epochs: np.ndarray) -> None:
-    """Whole numbers, with some room for a single epoch."""
+    """Set an x-axis with integer ticks, wide enough for a single epoch."""
     first, last = int(epochs[0]), int(epochs[-1])
     room = max(0.02 * (last - first), 0.1 if last > first else 0.5)
     ax.set_xlim(first - room, last + room)
@@ -45,9 +45,9 @@ def scale_epochs(ax: "Axes", epochs: np.ndarray) -> None:
 
 
 def _ticks(low: float, high: float) -> np.ndarray:
-    """Round numbers from `low` to `high`: four or more, and not many more."""
+    """Return round numbers from `low` to `high`, about four to ten."""
     tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    tens = tens[:: max(1, len(tens) // 8)]  # weights that differ by many powers of ten
+    tens = tens[:: max(1, len(tens) // 8)]  # thinned if weights differ by many powers of ten
     ticks = np.ones(1)
     for steps in STEPS:
         ticks = np.outer(tens, steps).ravel()

@@ -1,4 +1,4 @@
-"""The history of a callback that adapts weights -> weights and errors of each class over the epochs."""
+"""Weights and errors of each class over the epochs, in one figure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,33 +32,32 @@ def plot_class_weights(
 ) -> "Figure":
     """Draw the weights (or shares) and errors of each class over the epochs of an `AdaptiveClassWeight`.
 
-    Above are the weights that each epoch was trained with, or with `adapt="sampling"` the shares, on a logarithmic
-    axis; below are the errors that were
-    measured at its end. The rarest third of the classes has colours, the others are grey. Up to `max_classes` classes
-    have their names at the ends of the lines. Of more, only the rarest are marked, and a dashed line shows the median
-    of the whole rarest third. More than 40 classes without names become bands.
+    The upper axes show the weights used in each epoch (the shares, with `adapt="sampling"`) on a logarithmic scale. The
+    lower axes show the errors measured at its end. The rarest third of the classes is coloured, the others are grey. Up
+    to `max_classes` classes are named at the ends of their lines. With more classes, only the rarest are coloured and
+    named, and a dashed line shows the median of the whole rarest third. More than 40 unnamed classes are drawn as
+    bands.
 
-    A history does not know how common a class is. Where `class_counts` does not tell either, or all classes are as
-    common, the third with the largest weights in the last epoch is marked.
+    If the counts of the classes are unknown or all equal, the third with the largest weights in the last epoch is
+    coloured instead.
 
-    An error that is not known leaves a gap, and so does a weight of 0. Crosses mark the epochs after which no update
-    was made, if the callback recorded why. Where another `fit` began, a dotted upright line stands, and the epochs are
-    counted on.
+    Unknown errors and weights of 0 leave gaps. A cross marks each epoch without an update for which the callback
+    recorded a reason. A dotted vertical line marks the start of another `fit`; its epochs continue the count.
 
     Args:
         history: The callback after training, or its `history_`.
-        class_counts: Training samples of each class, as a mapping or as the training labels. `None` counts the labels
-            of the sequence whose weights are adapted, if `history` is the callback and has such a target.
-        highlight: Labels of the classes to mark instead of the rarest ones.
-        max_classes: Most classes with names, unless `highlight` has more.
+        class_counts: Number of training samples of each class, as a mapping or as the training labels. `None` uses the
+            counts of the adapted sequence, if `history` is a callback with such a target.
+        highlight: Labels of the classes to colour instead of the rarest ones.
+        max_classes: Maximum number of named classes, unless `highlight` has more.
 
     Returns:
-        The figure. Its axes are that of the weights and that of the errors.
+        The figure, with the axes of the weights and the axes of the errors.
 
     Raises:
-        ImportError: If matplotlib is missing.
-        TypeError: If `history` is something else, such as what `fit` returns.
-        ValueError: If `history` holds no epoch, or `class_counts` or `highlight` speak of other classes.
+        ImportError: If matplotlib is not installed.
+        TypeError: If `history` is neither, such as the `History` from `fit`.
+        ValueError: If `history` is empty, or `class_counts` or `highlight` do not match its classes.
 
     Examples:
         >>> history = [
@@ -74,7 +73,7 @@ def plot_class_weights(
     check_counted(counts, read.classes)
     marked = mark(read, counts, highlight, whole("max_classes", max_classes, 1))
     names = names_of(read.classes, marked, counts)
-    weights = np.where(read.weights > 0, read.weights, np.nan)  # 0 has no place on a logarithmic axis
+    weights = np.where(read.weights > 0, read.weights, np.nan)  # a logarithmic axis has no 0
     start, text = _reference(read.noun, weights[0])
     height = max(2.2, ROW * len(names) + 0.2)
     figure, (upper, lower) = plt.subplots(2, sharex=True, figsize=(7.6, 2 * height + 1.9), layout="constrained")
@@ -104,7 +103,7 @@ def plot_class_weights(
 def _draw_classes(
     ax: "Axes", epochs: np.ndarray, values: np.ndarray, marked: Marked
 ) -> tuple[list[Any], list[Any], list[str]]:
-    """Lines of the named classes, and handles and labels of the others."""
+    """Draw all classes; return the lines of the named ones, and handles and labels of the others."""
     unnamed = np.ones(values.shape[1], dtype=bool)
     unnamed[marked.named] = False
     handles, labels = draw_others(ax, epochs, values[:, unnamed])
@@ -117,13 +116,13 @@ def _draw_classes(
 
 
 def _draw_skipped(ax: "Axes", epochs: list[int]) -> Any:
-    """A cross at the lower edge for each of the epochs."""
+    """Draw a cross at the lower edge for each epoch."""
     style: dict[str, Any] = {"color": ink(), "ls": "", "marker": "x", "markersize": 5, "zorder": 6}
     return ax.plot(epochs, [0.04] * len(epochs), transform=ax.get_xaxis_transform(), **style)[0]
 
 
 def _reference(noun: str, first: np.ndarray) -> tuple[float, str]:
-    """The weight that all classes have at first, or 1; the share that is the same for all."""
+    """Return height and label of the reference line: the common starting weight or 1, or the equal share."""
     if noun == "share":
         return 1 / len(first), f"balanced, {1 / len(first):.3g}"
     known = first[np.isfinite(first)]
@@ -133,7 +132,7 @@ def _reference(noun: str, first: np.ndarray) -> tuple[float, str]:
 
 
 def _reason(reasons: list[str]) -> str:
-    """What the crosses mean: the most frequent reason, and how many others there are."""
+    """Return the label of the crosses: the most frequent reason and the number of others."""
     counted = Counter(reasons).most_common()
     more = "" if len(counted) == 1 else f" (and {len(counted) - 1} more)"
     return f"no update: {short_label(counted[0][0], 36)}{more}"

@@ -1,4 +1,4 @@
-"""The history of a callback that adapts weights -> arrays of epochs and classes."""
+"""Arrays of weights and errors, read from the history of `AdaptiveClassWeight`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -11,28 +11,29 @@ from keras_balanced_siamese.sampling import EpochSequence
 
 
 class WeightHistory(NamedTuple):
-    """What is known of each class in each epoch; NaN where nothing is."""
+    """Values of `C` classes in `T` epochs; NaN where unknown."""
 
     classes: list[Label]  # in the order of the history
     epochs: np.ndarray  # (T,) from 1 on, as Keras prints them
-    begins: list[int]  # the epochs with which another `fit` begins
-    noun: str  # what they have: "weight" or "share"
+    begins: list[int]  # first epochs of later calls of `fit`
+    noun: str  # "weight" or "share"
     weights: np.ndarray  # (T, C)
     errors: np.ndarray  # (T, C)
-    skipped: dict[int, str]  # epochs after which no update was made, and the reasons
+    skipped: dict[int, str]  # epochs without an update, and the reasons
 
 
 def read_history(history: Any) -> WeightHistory:
-    """Check the records of a callback, or those of its attribute `history_`."""
+    """Check and convert a callback or its records, `history_`."""
     records = getattr(history, "history_", history)
     if isinstance(records, Mapping) or not isinstance(records, Sequence) or isinstance(records, (str, bytes)):
         raise TypeError(
-            "`history` must be an `AdaptiveClassWeight` that was in `fit(..., callbacks=[adaptive])`, or its "
-            f"`adaptive.history_`; what `fit` returns will not do. Received: history of type {type(history).__name__}"
+            "`history` must be an `AdaptiveClassWeight` after `fit(..., callbacks=[adaptive])`, or its "
+            "`adaptive.history_`; the `History` from `fit` is not accepted. "
+            f"Received: history of type {type(history).__name__}"
         )
     if not records:
         raise ValueError(
-            "`history` holds no epoch: draw it after a training with the callback, `fit(..., callbacks=[adaptive])`. "
+            "`history` must hold at least one epoch: plot it after `fit(..., callbacks=[adaptive])`. "
             "Received: an empty history"
         )
     noun = "share" if isinstance(records[0], Mapping) and "shares" in records[0] else "weight"
@@ -54,7 +55,7 @@ def read_history(history: Any) -> WeightHistory:
 
 
 def counts_of_target(history: Any) -> dict[Label, int]:
-    """The samples of each class in the sequence that a callback adapts; empty where there is none."""
+    """Return the class counts of the sequence that a callback adapts, or an empty dict."""
     target = getattr(history, "target", None)
     if not isinstance(target, EpochSequence):
         return {}
@@ -73,19 +74,19 @@ def _check_record(record: Any, name: str) -> None:
 
 
 def _count_on(epochs: Iterable[int]) -> tuple[np.ndarray, list[int]]:
-    """Epochs that grow: where another `fit` counts from the start again, they go on from the last one."""
-    grown: list[int] = []
+    """Make epochs increase: where another `fit` starts from 0, continue the count. Return also where each starts."""
+    counted: list[int] = []
     begins = []
     offset = 0
     for epoch in epochs:
-        if grown and epoch + offset <= grown[-1]:
-            offset = grown[-1] + 1 - epoch
-            begins.append(grown[-1] + 1)
-        grown.append(epoch + offset)
-    return np.array(grown), begins
+        if counted and epoch + offset <= counted[-1]:
+            offset = counted[-1] + 1 - epoch
+            begins.append(counted[-1] + 1)
+        counted.append(epoch + offset)
+    return np.array(counted), begins
 
 
 def _table(rows: list[Mapping[Label, float]], classes: list[Label]) -> np.ndarray:
-    """Values `(T, C)`; what is missing or infinite is NaN."""
+    """Return values `(T, C)`, NaN where missing or infinite."""
     values = np.array([[row.get(label, np.nan) for label in classes] for row in rows], dtype=np.float64)
     return np.where(np.isfinite(values), values, np.nan)

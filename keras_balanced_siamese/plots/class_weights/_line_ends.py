@@ -1,4 +1,4 @@
-"""Lines -> their names beside their last points, none on top of another."""
+"""Names at the ends of lines, without overlap."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,21 +10,21 @@ from keras_balanced_siamese.plots._style import ink
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROW = 0.16  # inches that a name takes
+ROW = 0.16  # height of a name in inches
 
 
 def name_ends(
     ax: "Axes", lines: Sequence[Any], names: Sequence[str], n_strong: int, height: float, missing: str
 ) -> None:
-    """Write the names to the right of the axes, at the height of the last point of each line, as near as they fit.
+    """Write the names right of the axes, as near to the height of the last point of each line as they fit.
 
     Args:
         ax: Axes with their final limits and scale.
-        lines: Lines of the axes; of one without any point the name says so.
-        names: Their names.
-        n_strong: How many, from the first on, are written in bold.
-        height: Inches that the axes are high.
-        missing: What is said of a line without any point.
+        lines: Lines of the axes.
+        names: Names of the lines.
+        n_strong: Number of names in bold, from the first.
+        height: Height of the axes in inches.
+        missing: Text after the name of a line without points.
     """
     ends = [_last_point(line) for line in lines]
     to_axes = ax.transData - ax.transAxes
@@ -56,23 +56,23 @@ def name_ends(
         )
 
 
-def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
-    """Places at least `gap` apart, in the order of the wanted ones and as near to them as the least squares allow.
+def spread(targets: np.ndarray, gap: float) -> np.ndarray:
+    """Return places at least `gap` apart, in the order of the targets and nearest to them in least squares.
 
-    They stay within 0 and 1 as long as there is room for all.
+    They lie within 0 and 1 if there is room for all.
     """
-    order = np.argsort(wanted, kind="stable")
-    steps = gap * np.arange(len(wanted))
-    blocks: list[tuple[float, int]] = []  # mean and size of what is pushed together
-    for value in wanted[order] - steps:
+    order = np.argsort(targets, kind="stable")
+    steps = gap * np.arange(len(targets))
+    blocks: list[tuple[float, int]] = []  # mean and size of each merged block
+    for value in targets[order] - steps:
         mean, size = float(value), 1
         while blocks and blocks[-1][0] > mean:
             before, count = blocks.pop()
             mean, size = (mean * size + before * count) / (size + count), size + count
         blocks.append((mean, size))
     means = np.repeat([mean for mean, _ in blocks], [size for _, size in blocks])
-    places = np.empty(len(wanted))
-    places[order] = np.clip(means, 0.0, max(1.0 - gap * (len(wanted) - 1), 0.0)) + steps
+    places = np.empty(len(targets))
+    places[order] = np.clip(means, 0.0, max(1.0 - gap * (len(targets) - 1), 0.0)) + steps
     return places
 
 

@@ -1,4 +1,4 @@
-"""Values of each class over the epochs -> lines for some classes, lines or bands for the others."""
+"""Lines of classes over the epochs, and bands of many classes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,13 @@ from keras_balanced_siamese.plots._style import GREY, LINES, colour, ink, marker
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FEW_EPOCHS = 30  # that have a mark each
-FEW_LINES = 6  # marked classes whose lines are thick
-MOST_LINES = 40  # of classes without names; more become bands
+FEW_EPOCHS = 30  # up to this number, each epoch has a marker
+FEW_LINES = 6  # up to this number, coloured lines are thick
+MOST_LINES = 40  # lines of unnamed classes; more become bands
 
 
 def draw_marked(ax: "Axes", epochs: np.ndarray, values: np.ndarray) -> list[Any]:
-    """Lines in colour, `(T, C)`: thick ones for a few classes."""
+    """Draw coloured lines of the values `(T, C)`, thick if there are few."""
     n = values.shape[1]
     lines = []
     for k in range(n):
@@ -28,19 +28,19 @@ def draw_marked(ax: "Axes", epochs: np.ndarray, values: np.ndarray) -> list[Any]
 
 
 def draw_grey(ax: "Axes", epochs: np.ndarray, values: np.ndarray) -> list[Any]:
-    """Thin grey lines, `(T, C)`."""
+    """Draw thin grey lines of the values `(T, C)`."""
     style: dict[str, Any] = {"color": GREY, "lw": 1.0, "marker": ".", "markersize": 4, "zorder": 2}
     return [ax.plot(epochs, one, markevery=_marks(one, FEW_EPOCHS), **style)[0] for one in values.T]
 
 
 def draw_others(ax: "Axes", epochs: np.ndarray, values: np.ndarray) -> tuple[list[Any], list[str]]:
-    """Thin lines for the classes without names, `(T, C)`; of many, the bands that hold most and half of them."""
+    """Draw the unnamed classes `(T, C)`: thin lines, or for many classes bands of 90 % and 50 % and their median."""
     n = values.shape[1]
     if n <= MOST_LINES:
         return draw_grey(ax, epochs, values)[:1], [f"{n:,} other class{'' if n == 1 else 'es'}"] if n else []
     lowest, low, middle, high, highest = quantiles(values, (0.05, 0.25, 0.5, 0.75, 0.95))
     wide = np.repeat(epochs.astype(np.float64), 2 if len(epochs) == 1 else 1)
-    if len(epochs) == 1:  # a band needs a width
+    if len(epochs) == 1:  # gives the band a width
         wide += [-0.2, 0.2]
     handles: list[Any] = []
     for bottom, top, alpha in ((lowest, highest, 0.25), (low, high, 0.45)):
@@ -50,14 +50,14 @@ def draw_others(ax: "Axes", epochs: np.ndarray, values: np.ndarray) -> tuple[lis
 
 
 def draw_median(ax: "Axes", epochs: np.ndarray, values: np.ndarray) -> Any:
-    """The dashed line of the median of a group of classes, `(T, C)`."""
+    """Draw a dashed line of the median over a group of classes `(T, C)`."""
     middle = quantiles(values, (0.5,))[0]
     style: dict[str, Any] = {"color": ink(), "ls": "--", "lw": 2.0, "marker": ".", "zorder": 5}
     return ax.plot(epochs, middle, markevery=_marks(middle, 1), **style)[0]
 
 
 def quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
-    """Quantiles `(len(shares), T)` over the known ones of the classes, `(T, C)`; NaN where none is known."""
+    """Return quantiles `(len(shares), T)` over the known values of the classes `(T, C)`; NaN if none is known."""
     found = np.full((len(shares), len(values)), np.nan)
     for epoch, row in enumerate(values):
         known = row[np.isfinite(row)]
@@ -67,7 +67,7 @@ def quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def _marks(values: np.ndarray, few: int) -> list[int]:
-    """Points with a mark: all of a few, otherwise those that no line reaches."""
+    """Return the points to mark: all if they are few, otherwise those without a known neighbour."""
     known = np.isfinite(values)
     if len(known) <= few:
         return np.flatnonzero(known).tolist()

@@ -1,4 +1,4 @@
-"""Classes, their counts and weights -> which of them a picture marks and names."""
+"""Choice of the classes to colour and to name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,16 +12,16 @@ from keras_balanced_siamese.plots.class_weights._history import WeightHistory
 
 
 class Marked(NamedTuple):
-    """Classes by their positions."""
+    """Positions of classes in the history, and a note."""
 
     strong: list[int]  # in colour, the rarest first
-    named: list[int]  # with names: those in colour, and the others if they are few
+    named: list[int]  # with names: the coloured classes, then the others if they are few
     tail: list[int]  # the rarest third, if counts are known
-    note: str  # what the picture says of the choice
+    note: str  # description of the choice under the axes
 
 
 def mark(history: WeightHistory, counts: Mapping[Label, int], highlight: Any, max_classes: int) -> Marked:
-    """Choose the given classes, or the rarest third, or the third with the largest weights in the end."""
+    """Choose the given classes, the rarest third, or the third with the largest last weights."""
     classes = history.classes
     common = [float(counts.get(label, 0)) for label in classes]
     tail = thirds(classes, counts).get("tail", []) if counts else []
@@ -47,7 +47,7 @@ def mark(history: WeightHistory, counts: Mapping[Label, int], highlight: Any, ma
 
 
 def names_of(classes: Sequence[Label], marked: Marked, counts: Mapping[Label, int]) -> list[str]:
-    """The names of the named classes, a star for the rarest third, and their counts."""
+    """Return the names of the named classes, with a star for the rarest third and with counts."""
     tail = set(marked.tail)
     names = short_names(classes[k] for k in marked.named)
     stars = [" *" if k in tail else "" for k in marked.named]
@@ -59,9 +59,9 @@ def _positions(highlight: Any, classes: list[Label]) -> list[int]:
     if isinstance(highlight, (str, bytes, Mapping)) or not hasattr(highlight, "__iter__"):
         raise TypeError(f"`highlight` must be a list of class labels. Received: highlight={highlight!r}")
     place = {label: k for k, label in enumerate(classes)}
-    wanted = list(dict.fromkeys(highlight))
-    unknown = [label for label in wanted if label not in place]
+    chosen = list(dict.fromkeys(highlight))
+    unknown = [label for label in chosen if label not in place]
     if unknown:
         known = ", ".join(repr(label) for label in classes[:5]) + (", ..." if len(classes) > 5 else "")
         raise ValueError(f"`highlight` must hold classes of the history, which are {known}. Received: {unknown[:5]}")
-    return [place[label] for label in wanted]
+    return [place[label] for label in chosen]

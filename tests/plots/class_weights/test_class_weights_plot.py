@@ -1,29 +1,23 @@
 import copy
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import plots
-from keras_balanced_siamese.plots.class_weights._line_ends import spread
 
 pytest.importorskip("matplotlib")
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex
-from test_plots import LONG, assert_fits, legend_texts
+from plots.pictures import LONG, assert_fits, end_names, legend_texts, line_of
+
+pytestmark = pytest.mark.numpy_only
 
 GREY = "#999999"
 SIX = ["cat", "dog", "fox", "owl", "lynx", "newt"]
 COUNTS = {"cat": 900, "dog": 450, "fox": 300, "owl": 80, "lynx": 40, "newt": 20}
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_stays():
-    yield
-    plt.close("all")
 
 
 def made_up(classes, n_epochs=8, seed=0):
@@ -50,30 +44,12 @@ def with_values(history, part, label, values):
     return changed
 
 
-def names(ax):
-    """The names at the ends of the lines, the bold ones and the others."""
-    bold = [text.get_text() for text in ax.texts if text.get_fontweight() == "bold"]
-    return bold, [text.get_text() for text in ax.texts if text.get_fontweight() != "bold"]
-
-
-def line_of(ax, name):
-    """The line in which the leader of a name ends, by its colour and last point."""
-    (text,) = (text for text in ax.texts if text.get_text().split("  ")[0].removesuffix(" *") == name)
-    colour = to_hex(text.arrow_patch.get_edgecolor())
-    (line,) = (
-        line
-        for line in ax.lines
-        if to_hex(line.get_color()) == colour and any(np.allclose(text.xy, p) for p in line.get_xydata())
-    )
-    return line
-
-
 def test_lines_are_the_history_and_the_rarest_third_is_marked():
     history = made_up(SIX)
     figure = plots.plot_class_weights(history, class_counts=COUNTS)
     assert [ax.get_title() for ax in figure.axes] == ["Class weights", "Errors"]
     for ax, part in zip(figure.axes, ("weights", "errors"), strict=True):
-        assert names(ax) == (
+        assert end_names(ax) == (
             ["newt *  (20)", "lynx *  (40)"],
             ["cat  (900)", "dog  (450)", "fox  (300)", "owl  (80)"],
         )
@@ -92,50 +68,32 @@ def test_lines_are_the_history_and_the_rarest_third_is_marked():
 def test_counts_may_be_the_labels():
     y = np.repeat(SIX, list(COUNTS.values()))
     figure = plots.plot_class_weights(made_up(SIX), class_counts=y)
-    assert names(figure.axes[0])[0] == ["newt *  (20)", "lynx *  (40)"]
+    assert end_names(figure.axes[0])[0] == ["newt *  (20)", "lynx *  (40)"]
 
 
 @pytest.mark.parametrize("counts", [None, dict.fromkeys(SIX, 50)])
-def test_without_counts_that_differ_the_largest_last_weights_are_marked(counts):
+def test_equal_or_no_counts_mark_the_largest_last_weights(counts):
     history = made_up(SIX)
     history[-1]["weights"].update(fox=9.0, cat=7.0)
     figure = plots.plot_class_weights(history, class_counts=counts)
-    bold = [name.split("  ")[0] for name in names(figure.axes[0])[0]]
+    bold = [name.split("  ")[0] for name in end_names(figure.axes[0])[0]]
     assert bold == ["fox", "cat"]
     assert "in colour: the 2 largest weights of the last epoch" in figure.axes[1].get_xlabel()
     equal = plots.plot_class_weights(made_up(SIX, n_epochs=2))
-    assert [len(part) for part in names(equal.axes[0])] == [0, 6]
+    assert [len(part) for part in end_names(equal.axes[0])] == [0, 6]
     assert equal.axes[1].get_xlabel() == "epoch"
 
 
 def test_highlight_marks_the_given_classes():
     figure = plots.plot_class_weights(made_up(SIX), class_counts=COUNTS, highlight=["dog", "newt", "dog"])
-    assert names(figure.axes[0])[0] == ["dog  (450)", "newt *  (20)"]
-    assert names(plots.plot_class_weights(made_up(SIX), highlight=[]).axes[0])[0] == []
+    assert end_names(figure.axes[0])[0] == ["dog  (450)", "newt *  (20)"]
+    assert end_names(plots.plot_class_weights(made_up(SIX), highlight=[]).axes[0])[0] == []
     many = plots.plot_class_weights(made_up(range(60)), highlight=range(12), max_classes=3)
-    assert names(many.axes[1]) == ([str(k) for k in range(12)], [])
-
-
-def test_a_callback_knows_the_counts_of_its_sequence():
-    rng = np.random.default_rng(0)
-    y = np.repeat(["a", "b", "c"], [30, 12, 6])
-    x = (rng.normal(size=(48, 4)) + 3 * np.repeat(np.eye(4)[:3], [30, 12, 6], axis=0)).astype("float32")
-    model = kbs.siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
-    model.compile("adam", kbs.WeightedContrastiveLoss())
-    pairs = kbs.BalancedPairSequence(x, y, batch_size=16, steps_per_epoch=2, seed=0)
-    adaptive = kbs.AdaptiveClassWeight(pairs, validation_data=(x, y))
-    fitted = model.fit(pairs, epochs=3, verbose=0, callbacks=[adaptive])
-    figure = plots.plot_class_weights(adaptive)
-    assert names(figure.axes[0]) == (["c *  (6)"], ["a  (30)", "b  (12)"])
-    weights = [record["weights"]["c"] for record in adaptive.history_]
-    assert line_of(figure.axes[0], "c").get_ydata().tolist() == weights
-    assert names(plots.plot_class_weights(adaptive.history_).axes[0])[0][0] in ("a", "b", "c")
-    with pytest.raises(TypeError, match=r"what `fit` returns will not do. Received: history of type History"):
-        plots.plot_class_weights(fitted)
+    assert end_names(many.axes[1]) == ([str(k) for k in range(12)], [])
 
 
 @pytest.mark.parametrize("n", [100, 5000])
-def test_of_many_classes_the_rarest_have_lines_and_the_others_bands(n):
+def test_many_classes_have_lines_if_rare_and_bands_if_not(n):
     classes = list(range(n))
     history = made_up(classes, n_epochs=5)
     history[2]["errors"].update(dict.fromkeys(range(0, n, 7), np.nan))
@@ -144,7 +102,7 @@ def test_of_many_classes_the_rarest_have_lines_and_the_others_bands(n):
     assert_fits(figure)
     upper, lower = figure.axes
     rarest = [f"{k} *  ({10 * n - 3 * k:,})" for k in range(n - 1, n - 11, -1)]
-    assert names(upper) == names(lower) == (rarest, [])
+    assert end_names(upper) == end_names(lower) == (rarest, [])
     assert len(lower.lines) == 12
     table = np.array([list(record["errors"].values()) for record in history])
     for band, shares in zip(lower.collections, ((0.05, 0.95), (0.25, 0.75)), strict=True):
@@ -170,7 +128,7 @@ def sorted_median(row):
 
 def test_some_more_classes_have_thin_lines_without_names():
     figure = plots.plot_class_weights(made_up(range(25)), class_counts={k: 100 - k for k in range(25)})
-    assert len(names(figure.axes[0])[0]) == 9
+    assert len(end_names(figure.axes[0])[0]) == 9
     assert "16 other classes" in legend_texts(figure.axes[0])
     assert not figure.axes[0].collections
     assert not any("median" in text for text in legend_texts(figure.axes[0]))
@@ -178,7 +136,7 @@ def test_some_more_classes_have_thin_lines_without_names():
     assert len(grey) == 16
 
 
-def test_unknown_errors_leave_gaps_and_a_lone_point_has_a_mark():
+def test_unknown_errors_leave_gaps_and_lone_points_a_mark():
     n = 40
     values = [0.2] * n
     values[:10] = [np.nan] * 10
@@ -190,13 +148,13 @@ def test_unknown_errors_leave_gaps_and_a_lone_point_has_a_mark():
     assert line.get_markevery() == [21]
 
 
-def test_classes_without_any_value_are_said_to_have_none():
+def test_classes_without_any_value_are_named_so():
     history = with_values(made_up(SIX), "errors", "newt", [np.nan] * 8)
     history = with_values(history, "weights", "cat", [0.0] * 8)
     figure = plots.plot_class_weights(history, class_counts=COUNTS)
     assert_fits(figure)
-    assert "newt *  (20): not measured" in names(figure.axes[1])[0]
-    assert "cat  (900): weight 0" in names(figure.axes[0])[1]
+    assert "newt *  (20): not measured" in end_names(figure.axes[1])[0]
+    assert "cat  (900): weight 0" in end_names(figure.axes[0])[1]
     for label in SIX:
         history = with_values(history, "errors", label, [np.nan] * 8)
     nothing = plots.plot_class_weights(history)
@@ -261,7 +219,7 @@ def test_weights_are_read_off_a_logarithmic_axis(low, high):
 
 @pytest.mark.parametrize("n_epochs", [1, 2, 60])
 @pytest.mark.parametrize("n", [1, 2, 10, 41, 100])
-def test_it_fits_whatever_the_history_holds(n, n_epochs):
+def test_the_figure_fits_every_kind_of_history(n, n_epochs):
     labels = [*LONG, *range(100)][:n] if n <= 41 else list(range(n))
     history = made_up(labels, n_epochs)
     counts = {label: 1000 // (k + 1) for k, label in enumerate(labels)}
@@ -273,7 +231,7 @@ def test_it_fits_whatever_the_history_holds(n, n_epochs):
         assert all(tick == round(tick) for tick in ticks)
 
 
-def test_one_epoch_of_many_classes_has_bands_that_can_be_seen():
+def test_one_epoch_of_many_classes_has_visible_bands():
     figure = plots.plot_class_weights(made_up(range(200), 1), class_counts={k: k for k in range(200)})
     widths = [np.ptp(band.get_paths()[0].vertices[:, 0]) for band in figure.axes[1].collections]
     assert len(widths) == 2
@@ -283,12 +241,12 @@ def test_one_epoch_of_many_classes_has_bands_that_can_be_seen():
 def test_names_are_written_as_they_are():
     labels = ["$a$", "_b", "c\nd"]
     figure = plots.plot_class_weights(made_up(labels))
-    bold, others = names(figure.axes[0])
+    bold, others = end_names(figure.axes[0])
     assert sorted(bold + others) == ["$a$", "_b", "c d"]
     assert not any(text.get_parse_math() for text in figure.axes[0].texts)
 
 
-def test_nothing_but_a_new_figure_changes():
+def test_history_and_rcparams_stay_unchanged():
     history, before = made_up(SIX), dict(mpl.rcParams)
     kept = copy.deepcopy(history)
     figure = plots.plot_class_weights(history, class_counts=COUNTS)
@@ -300,7 +258,7 @@ def test_nothing_but_a_new_figure_changes():
         assert {to_hex(text.get_color()) for text in dark.axes[0].texts} == {"#ffffff"}
 
 
-def test_without_matplotlib(monkeypatch):
+def test_plot_class_weights_needs_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "keras-balanced-siamese\[plots\]"'):
         plots.plot_class_weights(made_up(SIX))
@@ -312,7 +270,7 @@ GOOD = made_up(SIX, 2)
 @pytest.mark.parametrize(
     ("history", "kwargs", "error", "message"),
     [
-        ([], {}, ValueError, r"holds no epoch: .*callbacks=\[adaptive\].*Received: an empty history"),
+        ([], {}, ValueError, r"must hold at least one epoch: .*callbacks=\[adaptive\].*Received: an empty history"),
         ({"class_weight/0": [1.0]}, {}, TypeError, r"`adaptive.history_`.*Received: history of type dict"),
         ("history", {}, TypeError, r"Received: history of type str"),
         (None, {}, TypeError, r"Received: history of type NoneType"),
@@ -335,32 +293,13 @@ GOOD = made_up(SIX, 2)
         (GOOD, {"max_classes": 2.5}, TypeError, r"max_classes=2.5"),
     ],
 )
-def test_bad_arguments(history, kwargs, error, message):
+def test_bad_history_or_arguments_raise(history, kwargs, error, message):
     with pytest.raises(error, match=message):
         plots.plot_class_weights(history, **kwargs)
     assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_names_are_spread_as_little_as_possible(seed):
-    rng = np.random.default_rng(seed)
-    n, gap = int(rng.integers(1, 9)), 0.1
-    wanted = np.round(rng.uniform(0.3, 0.7, n), 2) if seed % 2 else rng.uniform(0, 1, n)
-    places = spread(wanted, gap)
-    order = sorted(range(n), key=lambda k: wanted[k])
-    free = [wanted[k] - gap * rank for rank, k in enumerate(order)]
-    for rank, k in enumerate(order):  # isotonic regression, by its min-max formula
-        best = max(min(np.mean(free[a : b + 1]) for b in range(rank, n)) for a in range(rank + 1))
-        assert places[k] == pytest.approx(min(max(best, 0), 1 - gap * (n - 1)) + gap * rank)
-    assert np.diff(places[order]) == pytest.approx(np.maximum(np.diff(places[order]), gap))
-
-
-def test_too_many_names_keep_their_distance():
-    places = spread(np.full(30, 0.5), 0.1)
-    assert np.diff(np.sort(places)) == pytest.approx(np.full(29, 0.1))
-
-
-def test_shares_are_not_called_weights():
+def test_shares_are_labelled_shares():
     records = [{**record, "shares": record.pop("weights")} for record in made_up(SIX)]
     upper = kbs.plot_class_weights(records, class_counts=COUNTS).axes[0]
     assert upper.get_ylabel() == "share"

@@ -9,24 +9,20 @@ from keras_balanced_siamese import plots
 pytest.importorskip("matplotlib")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex
-from test_plots import LONG, assert_fits
+from plots.pictures import LONG, assert_fits
+
+pytestmark = pytest.mark.numpy_only
 
 N = 24
 Y = np.repeat(["cat", "dog", "lynx"], 8)
 GREY = np.random.default_rng(0).integers(0, 256, (N, 6, 5)).astype("uint8")
 
 
-@pytest.fixture(autouse=True)
-def _no_figure_stays():
-    yield
-    plt.close("all")
-
-
 def build(x=GREY, y=Y, **kwargs):
     return kbs.BalancedPairSequence(x, y, **{"batch_size": 12, "seed": 0, **kwargs})
 
 
-def drawn(figure):
+def images_of(figure):
     """The images of each axes, left and right."""
     return [[np.asarray(image.get_array(), float) for image in ax.images] for ax in figure.axes]
 
@@ -43,7 +39,7 @@ def upside_down(images):
     return images[:, ::-1]
 
 
-def test_it_shows_what_the_batch_holds():
+def test_pairs_show_what_the_batch_holds():
     weights = {"cat": 1, "dog": 2, "lynx": 4}
     pairs = build(transform=jitter, batch_transform=upside_down, class_weight=weights, with_classes=True)
     pairs.set_epoch(3)
@@ -52,14 +48,14 @@ def test_it_shows_what_the_batch_holds():
     figure = plots.plot_pairs(pairs, 1, n=5)
     assert figure.get_suptitle() == "Epoch 3, batch 1: 5 of 12 pairs"
     assert len(figure.axes) == 5
-    for k, (found, title) in enumerate(zip(drawn(figure), titles(figure), strict=True)):
+    for k, (found, title) in enumerate(zip(images_of(figure), titles(figure), strict=True)):
         np.testing.assert_allclose(found, [left[k], right[k]], rtol=1e-6)
         kind = "similar" if labels[k, 0] else "different"
         assert title == [f"{kind}, weight {weight[k]:.3g}", f"{Y[i[k]]} | {Y[j[k]]}"]
     assert {title[0].split(",")[0] for title in titles(figure)} == {"similar", "different"}
 
 
-def test_kinds_are_told_apart_by_more_than_colour():
+def test_kinds_differ_in_more_than_colour():
     figure = plots.plot_pairs(build(), n=2)
     frames = [next(iter(ax.spines.values())) for ax in figure.axes]
     assert [title[0].split(",")[0] for title in titles(figure)] == ["similar", "different"]
@@ -69,7 +65,7 @@ def test_kinds_are_told_apart_by_more_than_colour():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_batch_is_loaded_once_and_the_sequence_is_left_as_it_is(workers):
+def test_the_batch_loads_once_and_the_sequence_is_unchanged(workers):
     loads = []
 
     class Counted(kbs.BalancedPairSequence):
@@ -100,10 +96,10 @@ def test_a_batch_with_fewer_pairs_is_shown_whole():
     assert len(figure.axes) == 4
 
 
-def test_a_part_of_an_epoch():
+def test_a_shard_shows_its_part_of_the_epoch():
     pairs = build(batch_size=6)
-    part = drawn(plots.plot_pairs(pairs.shard(1, 2), 1, n=3))
-    np.testing.assert_array_equal(part, drawn(plots.plot_pairs(pairs, 3, n=3)))
+    part = images_of(plots.plot_pairs(pairs.shard(1, 2), 1, n=3))
+    np.testing.assert_array_equal(part, images_of(plots.plot_pairs(pairs, 3, n=3)))
 
 
 @pytest.mark.parametrize(
@@ -117,10 +113,10 @@ def test_a_part_of_an_epoch():
 )
 def test_image_finds_the_image_in_a_sample(x, image):
     expected = plots.plot_pairs(build(), n=3)
-    np.testing.assert_array_equal(drawn(plots.plot_pairs(build(x), n=3, image=image)), drawn(expected))
+    np.testing.assert_array_equal(images_of(plots.plot_pairs(build(x), n=3, image=image)), images_of(expected))
 
 
-def test_made_samples_have_their_classes():
+def test_synthetic_samples_have_their_classes():
     class Doubles:
         """Makes samples, as SMOTE does."""
 
@@ -133,7 +129,7 @@ def test_made_samples_have_their_classes():
     x = np.repeat([0.0, 0.5, 1.0], 8)[:, None].repeat(30, axis=1)
     figure = plots.plot_pairs(build(x, resampling=Doubles()), image=lambda sample: sample.reshape(6, 5))
     names = {0.0: "cat", 0.5: "dog", 1.0: "lynx"}
-    for (left, right), title in zip(drawn(figure), titles(figure), strict=True):
+    for (left, right), title in zip(images_of(figure), titles(figure), strict=True):
         assert title[1] == f"{names[left[0, 0]]} | {names[right[0, 0]]}"
 
 
@@ -160,17 +156,17 @@ def test_made_samples_have_their_classes():
             r"several inputs, \['size', 'photo'\].*image=lambda sample: sample\['photo'\]",
         ),
         ((np.arange(N), GREY), {}, ValueError, r"several inputs, \[0, 1\].*image=lambda sample: sample\[1\]"),
-        (GREY, {"image": lambda sample: sample[0]}, ValueError, r"or what `image` makes of it.*shape \(5,\)"),
+        (GREY, {"image": lambda sample: sample[0]}, ValueError, r"or the result of `image`.*shape \(5,\)"),
     ],
 )
-def test_bad_input_is_explained(x, kwargs, error, message):
+def test_bad_pairs_index_or_image_raise(x, kwargs, error, message):
     kwargs = {"pairs": build(x), **kwargs}
     with pytest.raises(error, match=message):
         plots.plot_pairs(**kwargs)
     assert not plt.get_fignums()
 
 
-def test_it_needs_matplotlib(monkeypatch):
+def test_plot_pairs_needs_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"keras-balanced-siamese\[plots\]"):
         plots.plot_pairs(build())
