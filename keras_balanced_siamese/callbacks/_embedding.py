@@ -1,4 +1,4 @@
-"""An encoder and samples of a sequence -> their embeddings."""
+"""Embeddings of the samples of a sequence."""
 
 from typing import Any
 
@@ -7,27 +7,27 @@ import numpy as np
 from keras_balanced_siamese._backend import PyDataset
 from keras_balanced_siamese.sampling import BalancedPairSequence
 
-WANTED = "The encoder must give one embedding per sample, shape (batch, dim). "
+EXPECTED = "The encoder must return one embedding per sample, shape (batch, dim). "
 
 
 def check_encoder(encoder: Any) -> None:
-    """Raise if a functional model does not give embeddings."""
-    shapes = [tuple(one.shape) for one in getattr(encoder, "outputs", None) or []]
+    """Raise if a functional model does not return embeddings."""
+    shapes = [tuple(output.shape) for output in getattr(encoder, "outputs", None) or []]
     if shapes and [len(shape) for shape in shapes] != [2]:
-        raise ValueError(f"{WANTED}Received: outputs of shape {', '.join(map(str, shapes))}")
+        raise ValueError(f"{EXPECTED}Received: outputs of shape {', '.join(map(str, shapes))}")
 
 
 def embed(encoder: Any, pairs: BalancedPairSequence, samples: np.ndarray, batch_size: int) -> np.ndarray:
-    """The embeddings of the `samples` of a sequence, float32, by the encoder as it is now."""
+    """Return the embeddings `(n, dim)` of the `samples` of a sequence, float32."""
     points = encoder.predict(_Samples(pairs, samples, batch_size), verbose=0)
     shape = getattr(points, "shape", None)
     if shape is None or len(shape) != 2:
-        raise ValueError(f"{WANTED}Received: {type(points).__name__} of shape {shape}")
+        raise ValueError(f"{EXPECTED}Received: {type(points).__name__} of shape {shape}")
     return np.asarray(points).astype(np.float32)
 
 
 def unit_vectors(points: np.ndarray) -> np.ndarray:
-    """Points `(n, dim)` at the length 1; what has no direction stays at 0."""
+    """Scale points `(n, dim)` to the length 1; a point at 0 stays there."""
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 

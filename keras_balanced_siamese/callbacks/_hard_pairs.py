@@ -1,4 +1,4 @@
-"""Pairs and embeddings -> harder partners of the same classes."""
+"""Harder partners for pairs, of the same classes."""
 
 from typing import NamedTuple
 
@@ -7,160 +7,176 @@ import numpy as np
 SCRATCH = 2**25  # bytes for the embeddings of a block of candidates
 
 
-class Embedded(NamedTuple):
+class SampleEmbeddings(NamedTuple):
     """Embeddings of some of the samples."""
 
     points: np.ndarray  # (m, d)
     row: np.ndarray  # (n,) row in `points` of each sample, -1 without one
 
 
-class Harder(NamedTuple):
-    """New pairs, and what was changed."""
+class MinedPairs(NamedTuple):
+    """Pairs with harder partners."""
 
     pairs: np.ndarray  # (m, 2)
-    changed: np.ndarray  # (m,) which have another right sample
-    distance: np.ndarray  # (m,) of the pairs that are changed, else NaN
+    changed: np.ndarray  # (m,) whether the right sample is another one
+    distance: np.ndarray  # (m,) of changed pairs, else NaN
+
+
+class ClassMembers(NamedTuple):
+    """The samples with embeddings, sorted by class."""
+
+    samples: np.ndarray  # (m,)
+    start: np.ndarray  # (C,) position of the first sample of each class
+    size: np.ndarray  # (C,) number of samples
 
 
 def harder_pairs(
     pairs: np.ndarray,
     similar: np.ndarray,
     codes: np.ndarray,
-    embedded: Embedded,
+    embeddings: SampleEmbeddings,
     share: float,
     candidates: int,
     skip: float,
-    repeats: float,
+    max_repeats: float,
     rng: np.random.Generator,
-) -> Harder:
-    """Give a share of the pairs another right sample of the same class, so that what each class gets stays as it is.
+) -> MinedPairs:
+    """Replace the right sample of a share of the pairs by a harder one of the same class.
 
-    - Of a positive pair: the farthest of some candidates, but none farther than all but `skip` of the class's positive
-      distances are: among those are wrong labels.
-    - Of a negative pair: the nearest candidate that is still farther than the anchor's own class is on average
-      (semi-hard), or the farthest if there is none.
+    - A positive pair gets the farthest of some candidates, except that the share `skip` of the largest positive
+      distances of the class is not used, since it contains wrong labels.
+    - A negative pair gets the nearest candidate that is farther than the mean of the left sample's own class
+      (semi-hard), or the farthest one if there is none.
 
     Args:
         pairs: `(m, 2)` samples.
         similar: `(m,)` 1 for positive pairs.
         codes: `(n,)` classes.
-        embedded: Embeddings; pairs without them stay as they are, and candidates have them.
-        share: Of the pairs of each kind, from 0 to 1.
-        candidates: Looked at for each pair.
-        skip: Share of the positives that are taken for errors.
-        repeats: How often a positive pair may come.
+        embeddings: Pairs without embeddings are not changed, and candidates have embeddings.
+        share: Share of the pairs of each kind that get a new partner, from 0 to 1.
+        candidates: Number of candidates for each pair.
+        skip: Share of the positive pairs that are not used.
+        max_repeats: How often a positive pair may occur.
         rng: Source of all randomness.
     """
-    chosen = _choose(pairs, similar, codes, embedded, share, rng)
-    harder, distance = pairs.copy(), np.full(len(pairs), np.nan)
-    by_class = _by_class(codes, embedded)
+    chosen = _choose(pairs, similar, codes, embeddings, share, rng)
+    mined, distance = pairs.copy(), np.full(len(pairs), np.nan)
+    members = _members(codes, embeddings)
     for kind in (0, 1):
         where = np.flatnonzero(chosen & (similar == kind))
         if not len(where):
             continue
         left, right = pairs[where].T
-        found = _candidates(by_class, codes[right], candidates, rng)
-        gaps = _distances(embedded, left, found)
-        gaps[found == left[:, None]] = np.nan
+        others, distances = _draw_candidates(members, embeddings, left, codes[right], candidates, rng)
         if kind:
-            best = _hard_positives(gaps, codes[right], skip)
+            best = _hard_positives(distances, codes[right], skip)
         else:
-            own = _candidates(by_class, codes[left], candidates, rng)
-            to_own = _distances(embedded, left, own)
-            to_own[own == left[:, None]] = np.nan
-            best = _semi_hard_negatives(gaps, _row_means(to_own))
-        ok = best >= 0
-        harder[where[ok], 1] = found[ok, best[ok]]
-        distance[where[ok]] = gaps[ok, best[ok]]
-    _keep_the_cap(harder, pairs, similar, repeats)
-    changed = harder[:, 1] != pairs[:, 1]
-    return Harder(harder, changed, np.where(changed, distance, np.nan))
+            _, own = _draw_candidates(members, embeddings, left, codes[left], candidates, rng)
+            best = _semi_hard_negatives(distances, _row_means(own))
+        found = best >= 0
+        mined[where[found], 1] = others[found, best[found]]
+        distance[where[found]] = distances[found, best[found]]
+    _limit_repeats(mined, pairs, similar, max_repeats)
+    changed = mined[:, 1] != pairs[:, 1]
+    return MinedPairs(mined, changed, np.where(changed, distance, np.nan))
 
 
 def _choose(
     pairs: np.ndarray,
     similar: np.ndarray,
     codes: np.ndarray,
-    embedded: Embedded,
+    embeddings: SampleEmbeddings,
     share: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Which pairs get a new partner: the share of each kind, at random."""
-    known = embedded.row[pairs[:, 0]] >= 0
-    known &= np.bincount(codes[embedded.row >= 0], minlength=codes.max() + 1)[codes[pairs[:, 1]]] > 0
+    """Return which pairs `(m,)` get a new partner: the share of each kind, at random."""
+    has_row = embeddings.row >= 0
+    possible = has_row[pairs[:, 0]]
+    possible &= np.bincount(codes[has_row], minlength=codes.max() + 1)[codes[pairs[:, 1]]] > 0
     chosen = np.zeros(len(pairs), bool)
     for kind in (0, 1):
         where = np.flatnonzero(similar == kind)
-        wanted = rng.permutation(where)[: round(share * len(where))]
-        chosen[wanted] = known[wanted]
+        selected = rng.permutation(where)[: round(share * len(where))]
+        chosen[selected] = possible[selected]
     return chosen
 
 
-def _by_class(codes: np.ndarray, embedded: Embedded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The samples with embeddings, class after class, where each class begins, and how many it has."""
-    samples = np.flatnonzero(embedded.row >= 0)
+def _members(codes: np.ndarray, embeddings: SampleEmbeddings) -> ClassMembers:
+    samples = np.flatnonzero(embeddings.row >= 0)
     samples = samples[np.argsort(codes[samples], kind="stable")]
-    count = np.bincount(codes[samples], minlength=codes.max() + 1)
-    return samples, np.cumsum(count) - count, count
+    size = np.bincount(codes[samples], minlength=codes.max() + 1)
+    return ClassMembers(samples, np.cumsum(size) - size, size)
 
 
-def _candidates(
-    by_class: tuple[np.ndarray, np.ndarray, np.ndarray], owner: np.ndarray, number: int, rng: np.random.Generator
-) -> np.ndarray:
-    """`(m, number)` samples of the classes."""
-    samples, start, count = by_class
-    return samples[start[owner, None] + (rng.random((len(owner), number)) * count[owner, None]).astype(np.intp)]
+def _draw_candidates(
+    members: ClassMembers,
+    embeddings: SampleEmbeddings,
+    left: np.ndarray,
+    class_of: np.ndarray,
+    number: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw samples of the classes `(m,)`; return them and their distances from the left samples, `(m, number)` each.
+
+    The distance of a left sample from itself is NaN.
+    """
+    offset = (rng.random((len(class_of), number)) * members.size[class_of, None]).astype(np.intp)
+    drawn = members.samples[members.start[class_of, None] + offset]
+    distances = _distances(embeddings, left, drawn)
+    distances[drawn == left[:, None]] = np.nan
+    return drawn, distances
 
 
-def _distances(embedded: Embedded, left: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """`(m, k)` Euclidean distances of each left sample from its candidates."""
-    points, row = embedded
-    found = np.empty(others.shape)
+def _distances(embeddings: SampleEmbeddings, left: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the Euclidean distances `(m, k)` of each left sample from its candidates."""
+    points, row = embeddings
+    distances = np.empty(others.shape)
     step = max(1, SCRATCH // (others.shape[1] * points.shape[1] * points.itemsize))
     for start in range(0, len(left), step):
-        part = slice(start, start + step)
-        gaps = points[row[others[part]]] - points[row[left[part]], None]
-        found[part] = np.sqrt(np.einsum("mkd,mkd->mk", gaps, gaps))
-    return found
+        block = slice(start, start + step)
+        gaps = points[row[others[block]]] - points[row[left[block]], None]
+        distances[block] = np.sqrt(np.einsum("mkd,mkd->mk", gaps, gaps))
+    return distances
 
 
-def _hard_positives(gaps: np.ndarray, owner: np.ndarray, skip: float) -> np.ndarray:
-    """Which candidate of each row is the farthest within the class's limit; -1 for none."""
-    order = np.lexsort((gaps.reshape(-1), np.repeat(owner, gaps.shape[1])))  # by class, then by distance, NaN last
-    count = np.bincount(owner, weights=(~np.isnan(gaps)).sum(axis=1)).astype(np.intp)
-    begin = np.cumsum(np.bincount(owner) * gaps.shape[1]) - np.bincount(owner) * gaps.shape[1]
-    last = begin + np.maximum(np.ceil(count * (1.0 - skip)).astype(np.intp) - 1, 0)
-    limit = gaps.reshape(-1)[order][np.minimum(last, gaps.size - 1)]
-    allowed = np.where(gaps <= limit[owner, None], gaps, -1.0)
+def _hard_positives(distances: np.ndarray, class_of: np.ndarray, skip: float) -> np.ndarray:
+    """Return the farthest candidate `(m,)` of each row within the limit of its class; -1 if there is none."""
+    # by class, then by distance, NaN last
+    order = np.lexsort((distances.reshape(-1), np.repeat(class_of, distances.shape[1])))
+    count = np.bincount(class_of, weights=(~np.isnan(distances)).sum(axis=1)).astype(np.intp)
+    size = np.bincount(class_of) * distances.shape[1]
+    last = np.cumsum(size) - size + np.maximum(np.ceil(count * (1.0 - skip)).astype(np.intp) - 1, 0)
+    limit = distances.reshape(-1)[order][np.minimum(last, distances.size - 1)]
+    allowed = np.where(distances <= limit[class_of, None], distances, -1.0)
     best = allowed.argmax(axis=1)
     return np.where(allowed[np.arange(len(best)), best] >= 0, best, -1)
 
 
-def _semi_hard_negatives(gaps: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Which candidate of each row is the nearest beyond `own`, or the farthest."""
-    beyond = np.where(gaps > own[:, None], gaps, np.inf)
-    return np.where(np.isfinite(beyond).any(axis=1), beyond.argmin(axis=1), gaps.argmax(axis=1))
+def _semi_hard_negatives(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the nearest candidate `(m,)` of each row beyond `own`, or else the farthest."""
+    beyond = np.where(distances > own[:, None], distances, np.inf)
+    return np.where(np.isfinite(beyond).any(axis=1), beyond.argmin(axis=1), distances.argmax(axis=1))
 
 
-def _row_means(gaps: np.ndarray) -> np.ndarray:
-    """Mean of each row; of all, where the class has only the anchor itself."""
-    number = (~np.isnan(gaps)).sum(axis=1)
-    sums = np.nansum(gaps, axis=1)
+def _row_means(distances: np.ndarray) -> np.ndarray:
+    """Return the mean of each row without NaN; the overall mean for a row without any."""
+    number = (~np.isnan(distances)).sum(axis=1)
+    sums = np.nansum(distances, axis=1)
     overall = sums.sum() / max(number.sum(), 1)
     return np.where(number > 0, sums / np.maximum(number, 1), overall)
 
 
-def _keep_the_cap(harder: np.ndarray, pairs: np.ndarray, similar: np.ndarray, repeats: float) -> None:
-    """Take new positive pairs back where one would come too often."""
+def _limit_repeats(mined: np.ndarray, pairs: np.ndarray, similar: np.ndarray, max_repeats: float) -> None:
+    """Undo changes of positive pairs, in place, until no pair occurs too often because of them."""
     where = np.flatnonzero(similar == 1)
     while True:
-        ends = np.sort(harder[where], axis=1)
-        _, same = np.unique(ends[:, 0] * (harder.max() + 1) + ends[:, 1], return_inverse=True)
-        changed = harder[where, 1] != pairs[where, 1]
-        order = np.lexsort((changed, same.reshape(-1)))  # the unchanged ones first
+        ends = np.sort(mined[where], axis=1)
+        _, same = np.unique(ends[:, 0] * (mined.max() + 1) + ends[:, 1], return_inverse=True)
+        changed = mined[where, 1] != pairs[where, 1]
+        order = np.lexsort((changed, same.reshape(-1)))  # unchanged pairs first
         begins = np.flatnonzero(np.diff(same.reshape(-1)[order], prepend=-1))
-        nth = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
-        back = order[(nth >= repeats) & changed[order]]
-        if not len(back):
+        occurrence = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+        undone = order[(occurrence >= max_repeats) & changed[order]]
+        if not len(undone):
             return
-        harder[where[back], 1] = pairs[where[back], 1]
+        mined[where[undone], 1] = pairs[where[undone], 1]

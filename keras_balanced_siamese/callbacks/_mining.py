@@ -1,4 +1,4 @@
-"""Embeddings of the encoder in training -> harder pairs for the next epoch."""
+"""The callback that replaces pairs of an epoch by harder ones."""
 
 import warnings
 from typing import Any
@@ -9,45 +9,46 @@ import numpy as np
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese.callbacks._embedding import embed, unit_vectors
-from keras_balanced_siamese.callbacks._hard_pairs import Embedded, harder_pairs
+from keras_balanced_siamese.callbacks._hard_pairs import SampleEmbeddings, harder_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
 
 
 class HardPairMining(keras.callbacks.Callback):
-    """Gives a part of the pairs of each epoch a harder partner, chosen by the encoder as it is then.
+    """Replaces the right sample of some pairs of each epoch by a harder one, chosen by the current encoder.
 
-    - Only the right sample of a pair changes, and only to another one of the same class: every class, and every pair of
-      classes, gets what the sequence promised.
-    - A negative pair becomes semi-hard: of some candidates, the nearest that is farther from the left sample than its
-      own class is on average. A positive pair becomes the farthest of some candidates. The farthest of all are left
-      out, since wrong labels are among them.
-    - Before an epoch, the encoder embeds the samples that are in it, once. It sees nothing but the sequence's samples.
-    - It begins after `warmup_epochs`, and reaches its full extent after `ramp_epochs` more.
+    - The new sample has the class of the old one, so that the numbers of pairs per class and per pair of classes stay
+      as drawn.
+    - A negative pair becomes semi-hard: of some candidates, the nearest one that is farther from the left sample than
+      the mean of the left sample's own class. A positive pair gets the farthest of some candidates, without the
+      farthest share `skip`, which contains wrong labels.
+    - Before an epoch, the encoder embeds the samples of that epoch once. No other samples are used.
+    - Mining begins after `warmup_epochs` and reaches `fraction` after `ramp_epochs` more.
 
-    Mining is for long trainings in which most pairs have become easy. In a short one with ten classes it did harm
-    (`benchmarks/class_sampling.py`): compare it with training without it.
+    Mining is meant for long trainings in which most pairs have become easy. In a short training with ten classes it
+    did harm (`benchmarks/class_sampling.py`): compare with a training without it.
 
-    `logs` gets `"mining/fraction"`, the share of the pairs that were changed, `"mining/positive_distance"` and
-    `"mining/negative_distance"`, their mean distances before the epoch.
+    `logs` gets `"mining/fraction"`, the share of changed pairs, and `"mining/positive_distance"` and
+    `"mining/negative_distance"`, the mean distances of the changed pairs before the epoch.
 
     Args:
-        pairs: The `BalancedPairSequence` that is trained on. The callback also sets its epoch.
-        fraction: Largest share of the pairs that are changed, from 0 to 1.
-        every: Epochs from one embedding of the samples to the next. In between, older embeddings serve.
-        warmup_epochs: Epochs that are left as they are.
-        ramp_epochs: Epochs over which the share grows to `fraction`.
-        candidates: Samples that are looked at for each pair.
-        skip: Share of a class's positive pairs, the farthest ones, that is never chosen.
-        distance: `"euclidean"`, or `"cosine"`: what the model compares embeddings by.
-        encoder: The model that embeds. `None` finds it in the model: the only layer of it that is a model itself.
-        batch_size: Samples that are embedded at a time.
+        pairs: The `BalancedPairSequence` that `fit` trains on. The callback also sets its epoch.
+        fraction: Largest share of changed pairs, from 0 to 1.
+        every: Number of epochs from one embedding of the samples to the next.
+        warmup_epochs: Number of epochs without mining.
+        ramp_epochs: Number of epochs over which the share grows to `fraction`.
+        candidates: Number of candidates for each pair.
+        skip: Share of the positive pairs of a class, the farthest ones, that is never chosen.
+        distance: The distance between embeddings in the model, `"euclidean"` or `"cosine"`.
+        encoder: The model that computes the embeddings. `None` means the only layer of the model that is itself a
+            model.
+        batch_size: Batch size for the embeddings.
 
     Attributes:
-        encoder_: The model that embeds.
+        encoder_: The model that computes the embeddings.
 
     Raises:
         TypeError: If `pairs` or `encoder` is of the wrong kind.
-        ValueError: For arguments out of range; when training begins, if the encoder cannot be found.
+        ValueError: For arguments out of range; when training begins, if the encoder is not found.
 
     Examples:
         >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
@@ -78,9 +79,11 @@ class HardPairMining(keras.callbacks.Callback):
     ):
         super().__init__()
         if not isinstance(pairs, BalancedPairSequence):
-            raise TypeError(f"`pairs` must be the `BalancedPairSequence` that is trained on. Received: {pairs!r}")
+            raise TypeError(
+                f"`pairs` must be the `BalancedPairSequence` that `fit` trains on. Received: pairs={pairs!r}"
+            )
         if not pairs.redraw:
-            raise ValueError("`pairs` must draw every epoch anew. Received: a sequence with redraw=False")
+            raise ValueError("`pairs` must be constructed with redraw=True. Received: a sequence with redraw=False")
         if encoder is not None and not isinstance(encoder, keras.Model):
             raise TypeError(f"`encoder` must be a `keras.Model`. Received: encoder={encoder!r}")
         if distance not in ("euclidean", "cosine"):
@@ -95,46 +98,47 @@ class HardPairMining(keras.callbacks.Callback):
         self.distance = distance
         self.encoder = encoder
         self.batch_size = whole("batch_size", batch_size, 1)
-        self._embedded: Embedded | None = None
+        self._embeddings: SampleEmbeddings | None = None
         self._entries: dict[str, float] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         assert self.model is not None
-        self._embedded = None
+        self._embeddings = None
         self.encoder_ = self.encoder or _encoder_of(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.pairs.set_epoch(epoch)
         self._entries = {"mining/fraction": 0.0}
-        since = epoch - self.warmup_epochs
-        share = self.fraction * min((since + 1) / self.ramp_epochs, 1.0)
-        if since < 0 or share == 0:
+        after_warmup = epoch - self.warmup_epochs
+        share = self.fraction * min((after_warmup + 1) / self.ramp_epochs, 1.0)
+        if after_warmup < 0 or share == 0:
             return
-        if self._embedded is None or since % self.every == 0:
-            self._embedded = self._embed()
-        if self._embedded is not None:
-            self._mine(self._embedded, share, epoch)
+        if self._embeddings is None or after_warmup % self.every == 0:
+            self._embeddings = self._embed()
+        if self._embeddings is not None:
+            self._mine(self._embeddings, share, epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs.update(self._entries)
 
-    def _mine(self, embedded: Embedded, share: float, epoch: int) -> None:
+    def _mine(self, embeddings: SampleEmbeddings, share: float, epoch: int) -> None:
+        """Replace pairs of the epoch, and log how many and their distances."""
         plan = self.pairs.plan
         rng = np.random.default_rng([self.pairs.seed, epoch, 6])
-        repeats = self.pairs.max_repeats or np.inf
-        limits = (share, self.candidates, self.skip, repeats)
-        found = harder_pairs(plan.pairs, plan.similar, plan.codes, embedded, *limits, rng)
-        self.pairs.replace_plan(plan._replace(pairs=found.pairs))
-        self._entries["mining/fraction"] = float(found.changed.mean())
+        max_repeats = self.pairs.max_repeats or np.inf
+        limits = (share, self.candidates, self.skip, max_repeats)
+        mined = harder_pairs(plan.pairs, plan.similar, plan.codes, embeddings, *limits, rng)
+        self.pairs.replace_plan(plan._replace(pairs=mined.pairs))
+        self._entries["mining/fraction"] = float(mined.changed.mean())
         for name, kind in (("positive", 1), ("negative", 0)):
-            gaps = found.distance[found.changed & (plan.similar == kind)]
-            if len(gaps):
-                self._entries[f"mining/{name}_distance"] = float(gaps.mean())
+            distances = mined.distance[mined.changed & (plan.similar == kind)]
+            if len(distances):
+                self._entries[f"mining/{name}_distance"] = float(distances.mean())
 
-    def _embed(self) -> Embedded | None:
-        """The epoch's samples, embedded by the encoder as it is now."""
-        assert self.model is not None  # looking at it brings its variables up to date
+    def _embed(self) -> SampleEmbeddings | None:
+        """Embed the samples of the epoch with the current encoder; `None` if its output is not finite."""
+        assert self.model is not None  # reading the attribute brings the variables up to date
         plan = self.pairs.plan
         samples = np.unique(plan.pairs)
         points = embed(self.encoder_, self.pairs, samples, self.batch_size)
@@ -145,14 +149,14 @@ class HardPairMining(keras.callbacks.Callback):
             points = unit_vectors(points)
         row = np.full(len(plan.codes), -1, np.intp)
         row[samples] = np.arange(len(samples))
-        return Embedded(points, row)
+        return SampleEmbeddings(points, row)
 
 
 def _encoder_of(model: keras.Model) -> keras.Model:
-    inside = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    if len(inside) != 1:
+    inner_models = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    if len(inner_models) != 1:
         raise ValueError(
             "The encoder must be the only layer of the model that is itself a model, as in `siamese_model(encoder)`; "
             f"otherwise pass `encoder`. Received: a model with the layers {[layer.name for layer in model.layers]}"
         )
-    return inside[0]
+    return inner_models[0]

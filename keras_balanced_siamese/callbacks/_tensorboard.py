@@ -10,7 +10,7 @@ from keras_balanced_siamese.plots import plot_report, pyplot
 
 
 def tensorboard() -> tuple[Any, Any, Any]:
-    """What writes events, and the kinds of messages."""
+    """Return the event writer class and the message classes of an event and its summary."""
     try:
         event = importlib.import_module("tensorboard.compat.proto.event_pb2").Event
         summary = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
@@ -21,6 +21,7 @@ def tensorboard() -> tuple[Any, Any, Any]:
 
 
 def image_event(epoch: int, report: PairReport) -> Any:
+    """Return an event with the plot of a report."""
     _, event, summary = tensorboard()
     buffer = io.BytesIO()
     figure = plot_report(report, title=f"Epoch {epoch + 1}")

@@ -1,4 +1,4 @@
-"""A report on validation pairs after every so many epochs."""
+"""The callback that evaluates validation pairs during `fit`."""
 
 import json
 import math
@@ -18,50 +18,50 @@ from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboa
 from keras_balanced_siamese.callbacks._validation import measure, open_validation
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
 
-GROUPED = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
+GROUP_FIGURES = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
 
 
 class VerificationReport(keras.callbacks.Callback):
-    """Evaluates the model on validation pairs during `fit`: equal error rates, overall and of the rare classes.
+    """Evaluates the model on validation pairs during `fit`: equal error rates of all pairs and of the rare classes.
 
-    `logs` gets, with `val_` in front:
+    `logs` gets these entries, prefixed with `val_`:
 
     | entry | meaning |
     |---|---|
-    | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0.01`, ... | of all pairs |
-    | `macro_eer`, `macro_error`, `macro_roc_auc` | means over the classes |
-    | `head_eer`, `medium_eer`, `tail_eer`; also `error`, `roc_auc` | means over these classes |
+    | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0.01`, ... | over all pairs |
+    | `macro_eer`, `macro_error`, `macro_roc_auc` | means over all classes |
+    | `head_eer`, `medium_eer`, `tail_eer`; also `error`, `roc_auc` | means over the classes of a group |
     | `worst_error` | largest error of a class |
 
-    so `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can go by them when they stand after
-    this callback in the list; they need `mode`, since Keras does not know which way these are better. The names are
-    explained at `PairReport`. What cannot be measured has no entry; nor have the epochs between two reports, as with
-    `validation_freq` of `fit`.
+    `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can monitor them if they follow this
+    callback in the list. They need `mode`, since Keras cannot derive the direction from these names. `PairReport`
+    explains the names. Figures that cannot be measured have no entry, and neither have epochs without a report, as
+    with `validation_freq` of `fit`.
 
     Args:
-        validation_data: `(x, y)`, single samples with class labels, of which balanced pairs are drawn once, or a
+        validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once, or a
             `BalancedPairSequence`, whose epoch 0 is used every time.
-        every: Epochs from one report to the next: with 2 after the second, the fourth and so on.
-        class_counts: Training samples of each class, a mapping or the array of the training labels, for head, medium
-            and tail.
-        far: False accept rates at which to give the true accept rate.
-        filepath: A file that gets one line of JSON for each report, all of it and the `epoch`, counted from 0.
-        log_dir: A folder that gets `plot_report` as an image for TensorBoard; this takes matplotlib and tensorboard.
-        higher_is_similar: Whether the model's output grows with similarity. `None` asks the loss it is compiled with.
-        n_resamples: For the intervals in the file and the image; 0 leaves them out.
+        every: Number of epochs from one report to the next: 2 means after the second, the fourth and so on.
+        class_counts: Number of training samples of each class, a mapping or the array of the training labels. It
+            defines the head, medium and tail groups.
+        far: False accept rates at which the true accept rate is computed.
+        filepath: A file to which each report is added as a line of JSON, with the `epoch`, counted from 0.
+        log_dir: A folder for TensorBoard to which `plot_report` is added as an image; needs matplotlib and tensorboard.
+        higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss.
+        n_resamples: Resamples for the intervals in the file and the image; 0 omits the intervals.
         append: Whether an existing file and `history_` are continued or replaced when training begins.
-        verbose: 1 gives each report to `sink`.
-        sink: What takes it, `print` by default.
+        verbose: 1 passes each report to `sink`.
+        sink: A function of a text.
 
     Attributes:
         report_: The newest `PairReport`.
-        history_: The numbers of the epochs with a report, and what each gave to `logs`, as dicts.
+        history_: One dict per report, with its `epoch` and its entries of `logs`.
 
     Raises:
-        ValueError: For arguments out of range; when training begins, if the direction of the output is not known, or
-            the model does not take the pairs or give one score for each.
+        ValueError: For arguments out of range; when training begins, if the direction of the output is unknown, or the
+            model does not take the pairs or does not return one score for each.
         TypeError: For arguments or validation data of the wrong kind.
-        ImportError: If `log_dir` is given and a package for it is missing.
+        ImportError: If `log_dir` is given and a required package is missing.
 
     Examples:
         >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.repeat(["a", "b"], [30, 10])
@@ -100,20 +100,21 @@ class VerificationReport(keras.callbacks.Callback):
         self.n_resamples = whole("n_resamples", n_resamples, 0)
         self.verbose = verbose
         if not callable(sink):
-            raise TypeError(f"`sink` must be a function that takes a text, such as print. Received: sink={sink!r}")
+            raise TypeError(f"`sink` must be a function of a text, such as `print`. Received: sink={sink!r}")
         self.sink = sink
         self.report_: PairReport | None = None
         self.history_: list[dict[str, float]] = []
         self._pairs = open_validation(validation_data)
-        self._higher = False
-        self._images: Any = None
+        self._output_is_similarity = False
+        self._event_writer: Any = None
         if log_dir is not None:
             tensorboard()
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         check_model(model, self._pairs)
-        self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
+        direction = self.higher_is_similar
+        self._output_is_similarity = higher_is_similar(model) if direction is None else direction
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self.append:
@@ -121,8 +122,8 @@ class VerificationReport(keras.callbacks.Callback):
         epochs = (self.params or {}).get("epochs")
         if epochs is not None and epochs < self.every:
             warnings.warn(
-                f"There will be no verification report: it comes after every {self.every} epochs. Lower `every`, or "
-                f"train longer. Received: every={self.every}, epochs={epochs}",
+                f"There will be no verification report, since the first one follows after {self.every} epochs. Lower "
+                f"`every` or train longer. Received: every={self.every}, epochs={epochs}",
                 stacklevel=2,
             )
         if self.filepath is not None:
@@ -131,22 +132,22 @@ class VerificationReport(keras.callbacks.Callback):
                 pass
         if self.log_dir is not None:
             writer, _, _ = tensorboard()
-            self._images = writer(str(self.log_dir))
+            self._event_writer = writer(str(self.log_dir))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every:
             return
         assert self.model is not None
-        found = measure(self.model, self._pairs, self._higher)
-        problem = _problem(found.distances)
+        scored = measure(self.model, self._pairs, self._output_is_similarity)
+        problem = _problem(scored.distances)
         if problem:
             warnings.warn(f"Epoch {epoch + 1} has no verification report: {problem}", stacklevel=2)
             return
         self.report_ = evaluate_pairs(
-            found.distances,
-            found.similar,
-            classes=found.classes,
-            samples=found.samples,
+            scored.distances,
+            scored.similar,
+            classes=scored.classes,
+            samples=scored.samples,
             class_counts=self.class_counts or None,
             far=self.far,
             n_resamples=self.n_resamples,
@@ -158,9 +159,9 @@ class VerificationReport(keras.callbacks.Callback):
         self._write(epoch, self.report_)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._images is not None:
-            self._images.close()
-            self._images = None
+        if self._event_writer is not None:
+            self._event_writer.close()
+            self._event_writer = None
 
     def _write(self, epoch: int, report: PairReport) -> None:
         if self.verbose:
@@ -169,14 +170,14 @@ class VerificationReport(keras.callbacks.Callback):
             line = json.dumps({"epoch": epoch, **json.loads(report.to_json())})
             with open(self.filepath, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
-        if self._images is not None:
-            self._images.add_event(image_event(epoch, report))
+        if self._event_writer is not None:
+            self._event_writer.add_event(image_event(epoch, report))
 
 
 def _check_far(far: Any) -> tuple[float, ...]:
     if isinstance(far, Real):
         raise TypeError(f"`far` must be a sequence: `far=[{far!r}]`. Received: far={far!r}")
-    rates = tuple(positive("far", one) for one in far)
+    rates = tuple(positive("far", rate) for rate in far)
     if not all(rate < 1 for rate in rates):
         raise ValueError(f"`far` must hold rates between 0 and 1. Received: far={far!r}")
     return rates
@@ -184,10 +185,10 @@ def _check_far(far: Any) -> tuple[float, ...]:
 
 def _entries(report: PairReport) -> dict[str, float]:
     names = ("eer", "roc_auc", "pr_auc", *(name for name in report.micro if name.startswith("tar_at_far_")))
-    parts = {"macro": report.macro, **report.groups}
+    means = {"macro": report.macro, **report.groups}
     return {
         **{name: report.micro[name] for name in names},
-        **{f"{part}_{name}": figures[name] for part, figures in parts.items() for name in GROUPED},
+        **{f"{group}_{name}": figures[name] for group, figures in means.items() for name in GROUP_FIGURES},
         "worst_error": max(
             (row["error"] for row in report.per_class.values() if math.isfinite(row["error"])), default=math.nan
         ),
@@ -195,7 +196,7 @@ def _entries(report: PairReport) -> dict[str, float]:
 
 
 def _problem(distances: np.ndarray) -> str | None:
-    """Why there is nothing to report."""
+    """Return why there is nothing to report, or `None`."""
     if np.isnan(distances).any():
         return f"the model's output is NaN for {int(np.isnan(distances).sum()):,} of {len(distances):,} pairs."
     if distances.min() == distances.max():

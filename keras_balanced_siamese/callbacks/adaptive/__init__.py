@@ -1,3 +1,3 @@
-"""The callback that adapts class weights, and the rule that it follows."""
+"""The callback that adapts class weights, and its rule."""
 
 from keras_balanced_siamese.callbacks.adaptive._callback import AdaptiveClassWeight as AdaptiveClassWeight

@@ -1,4 +1,4 @@
-"""Per-class errors of an epoch -> the class weights of the next one."""
+"""The callback that adapts class weights to the errors of the classes."""
 
 import json
 import warnings
@@ -9,139 +9,139 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._backend import attach_state
-from keras_balanced_siamese._checks import fraction, one_of, whole
+from keras_balanced_siamese._checks import one_of, whole
 from keras_balanced_siamese._typing import Strategy
 from keras_balanced_siamese.callbacks._embedding import check_encoder
-from keras_balanced_siamese.callbacks._model import (
-    check_model,
-    distance_of,
-    higher_is_similar,
-    losses_of,
-    weighted_loss_of,
-)
-from keras_balanced_siamese.callbacks._validation import measure, measure_embedded
+from keras_balanced_siamese.callbacks._model import check_model, higher_is_similar, weighted_loss_of
 from keras_balanced_siamese.callbacks.adaptive._checks import (
+    check_momentum,
+    check_monitor,
     check_sampling,
+    check_sink,
     check_steps,
     check_validation,
     open_source_of_errors,
 )
 from keras_balanced_siamese.callbacks.adaptive._class_errors import (
-    Errors,
+    ClassErrors,
+    LossRecord,
     logged_errors,
+    measured_errors,
     recorded_errors,
-    validated_errors,
 )
-from keras_balanced_siamese.callbacks.adaptive._history import EpochRow, write_entries, write_entry
+from keras_balanced_siamese.callbacks.adaptive._history import (
+    WARM_UP,
+    EpochRow,
+    warn_if_unchanged,
+    write_entries,
+    write_entry,
+)
 from keras_balanced_siamese.callbacks.adaptive._memory import Memory, check_state
-from keras_balanced_siamese.callbacks.adaptive._rule import Rule, checked_rule
-from keras_balanced_siamese.callbacks.adaptive._strategies import misfit
-from keras_balanced_siamese.callbacks.adaptive._targets import Weights, adapted_of
+from keras_balanced_siamese.callbacks.adaptive._rule import Rule, checked_rule, update_target
+from keras_balanced_siamese.callbacks.adaptive._targets import AdaptedValues, HasClassWeight, adapted_of, attach_loss
 from keras_balanced_siamese.losses import WeightedLoss
 from keras_balanced_siamese.sampling import BalancedPairSequence, EpochSequence
 
-WARM_UP = "warm-up"
-
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
-    """Gives more weight to the classes that are rare or that the model finds hard, anew after every epoch.
+    """Adapts class weights after every epoch: rare classes and classes with larger errors get more weight.
 
-    The weights of the target are its starting weights times a factor per class. After each epoch the errors are
-    measured and smoothed, and the strategy turns them into the factors of the next epoch:
+    The weight of a class is its starting weight times a factor. After each epoch the errors are measured and smoothed,
+    and the strategy turns them into the factors of the next epoch:
 
     ```
-    shrunk_c   =  (m_c * error_c + 2 * mean error) / (m_c + 2)      for an error that rests on m_c items
+    shrunk_c   =  (m_c * error_c + 2 * mean error) / (m_c + 2)      for an error measured on m_c items
     smoothed_c <- momentum * smoothed_c + (1 - momentum) * shrunk_c
-    factor_c   ~  (smoothed_c + 0.05 * mean error) ** tau / drawn_c
+    factor_c   ~  (smoothed_c + 0.05 * mean error) ** tau / items_c
     ```
 
-    where `drawn_c` is how many items of the class an epoch draws, as the callback counts them itself: a class that is
-    drawn a tenth as often gets ten times the weight. Starting weights that differ are taken as your own answer to that:
-    then the factors follow the errors alone. They are scaled so that the weights of what is drawn have the mean of the
-    starting weights, inside `bounds`, and no more than `max_step` away from the factor before. The new weights hold
-    from the first step of the next epoch, on every backend, without compiling again.
+    where `items_c` is the number of items of the class in an epoch, which the callback counts: a class with a tenth of
+    the items gets ten times the weight. If the starting weights differ, they are taken as the correction for
+    frequency, and the factors depend on the errors alone. The factors are scaled so that the mean weight of the items
+    stays that of the starting weights. They stay within `bounds`, change by at most `max_step` per epoch, and never
+    fall below 0.001. The new weights are used from the first step of the next epoch, on every backend, without
+    compiling again.
 
-    An update is left out, and `history_` says why, while `warmup_epochs` last, when fewer than half of the classes have
-    an error, when errors are of no use to the strategy, and when the area under the ROC curve of the validation pairs
-    is below 0.55: the errors of a model that tells nothing apart tell nothing about classes. A training in which that
-    goes for every epoch ends with a warning.
+    An update is skipped, and the reason recorded in `history_`, during `warmup_epochs`, if fewer than half of the
+    classes have an error, if the strategy cannot use the errors, and if the area under the ROC curve of the validation
+    pairs is below 0.55, since the errors of such a model carry no information about classes. A training in which every
+    update is skipped ends with a warning.
 
-    A class that has been at the upper bound for three updates without getting better by 1 % is given up by and by: its
-    bound falls by a fifth with each further one, to 1 or to what makes up for its frequency. It rises again when the
-    class gets better. No factor falls below 0.001.
+    If a class stays at its upper bound for three updates without improving by 1 %, its bound falls by a fifth with each
+    further update, down to 1 or to the factor that corrects its frequency. The bound rises again when the class
+    improves.
 
-    The target decides which classes there are:
+    The target determines the classes:
 
     - a loss on pairs (`WeightedContrastiveLoss`, `WeightedBinaryCrossentropy`): the pair labels 0 and 1. The error is
-      the mean loss of each label in training, before weighting.
-    - a loss on class labels that was made with `class_weight` (`WeightedBatchContrastiveLoss`): the classes of the
-      data. The error is the mean loss of each class in training, or that of `evaluate_pairs` on `validation_data`.
+      the mean training loss of each label, before weighting.
+    - a loss on class labels constructed with `class_weight` (`WeightedBatchContrastiveLoss`): the classes of the data.
+      The error is the mean training loss of each class, or that of `evaluate_pairs` on `validation_data`.
     - a `BalancedPairSequence` or `BalancedBatchSequence`: the classes of the data. The error is that of
-      `evaluate_pairs` on `validation_data`. The callback also sets the sequence's epoch, so that a training that is
-      resumed draws what it would have drawn.
-    - anything else with a property `class_weight`, a mapping that can be read and assigned: the keys of that. The
-      errors come from `monitor`, and no frequency is known.
+      `evaluate_pairs` on `validation_data`. The callback also sets the epoch of the sequence, so that a resumed
+      training draws the same batches.
+    - any other object with a property `class_weight`, a mapping that can be read and assigned: its keys. The errors
+      come from `monitor`, and class frequency is unknown.
 
-    Adapting pays where class frequency is not corrected otherwise. On balanced pairs, and on top of weights that follow
-    the counts, little is left: at most, the worst class becomes a little better. The callback warns where it has gained
-    nothing (`adapt="sampling"` from balanced shares), and where weights of the classes of a loss correct frequency that
-    the batches have corrected already.
+    Adapting helps where class frequency is not corrected otherwise. On balanced pairs, or with weights that follow the
+    counts, at most the worst class improves a little. A warning is raised for `adapt="sampling"` from balanced shares,
+    which gained nothing, and for class weights of a loss that correct a frequency which the batches have corrected.
 
     Args:
-        target: What has the `class_weight` that is adapted. `None` means the loss the model is compiled with.
-        adapt: `"weights"`, or `"sampling"`: the class shares of a sequence, its `class_sampling`. The rule is the same:
-            shares come to be balanced, unless they were given class by class, and harder classes get more. What a class
-            cannot fill within `max_repeats` the others get. Then `history_` holds `shares` in place of `weights`,
-            and `logs` `"class_share/<class>"`.
-        validation_data: `(x, y)` with class labels, of which balanced pairs are drawn once, or a
-            `BalancedPairSequence`, whose epoch 0 is used every time. The model scores the pairs; a model of embeddings
-            gives their distance, the one that its loss compares by (Euclidean for a loss of others).
-        monitor: Take the errors from `logs` instead: class `c` has the entry `"<monitor>/<c>"`. For a loss
-            `"val_class_loss"` is its mean loss of each label on the validation data of `fit`.
-        strategy: What the factors follow. The limits hold for each.
+        target: The object whose `class_weight` is adapted. `None` means the loss the model is compiled with.
+        adapt: `"weights"`, or `"sampling"` to adapt the class shares of a sequence, its `class_sampling`. The rule is
+            the same: shares become balanced unless they were given class by class, and harder classes get more. If
+            `max_repeats` limits a class, the other classes get the rest. `history_` then holds `shares` instead of
+            `weights`, and `logs` `"class_share/<class>"`.
+        validation_data: `(x, y)` with class labels, from which balanced pairs are drawn once, or a
+            `BalancedPairSequence`, whose epoch 0 is used every time. The model scores the pairs. If it returns
+            embeddings, the pairs are scored by the distance that its loss uses (Euclidean for other losses).
+        monitor: Take the errors from `logs` instead: the error of class `c` is the entry `"<monitor>/<c>"`. For a loss,
+            `"val_class_loss"` is the mean loss of each class on the validation data of `fit`.
+        strategy: The rule for the factors. The limits apply to each.
 
             - `"difficulty"`: the rule above.
             - `"cdb"`: `error ** tau`, without a floor; with `tau="dynamic"` the exponent grows with the ratio of the
               largest to the smallest `1 - error` (errors between 0 and 1).
-            - `"group_dro"`: the factor before, times `exp(tau * error / mean error)`: it goes on growing while a class
-              stays worse than others.
-            - `"deferred"`: equal weights until `warmup_epochs`, then those of the effective number of samples, counted
-              in what an epoch draws of each class. Pass that epoch, about 4/5 of all, and wide `bounds`.
+            - `"group_dro"`: the current factor times `exp(tau * error / mean error)`, so that it keeps growing while a
+              class is worse than others.
+            - `"deferred"`: equal weights until `warmup_epochs`, then weights by the effective number of samples,
+              counted in the items of an epoch. Set `warmup_epochs` to about 4/5 of all epochs, and wide `bounds`.
             - a callable `(errors: dict, weights: dict, epoch: int) -> dict` from smoothed errors and current weights to
-              wanted weights, all of the classes that have an error in this epoch.
-        tau: Exponent of the strategy: 0 makes no difference between easy and hard, 2 tells them apart sharply. `None`
-            means 0.25 for `"difficulty"` and 1 for the others.
+              wanted weights, for the classes that have an error in this epoch.
+        tau: Exponent of the strategy: with 0, errors have no effect; with 2, a strong one. `None` means 0.25 for
+            `"difficulty"` and 1 for the others.
         momentum: Share of the old errors in the smoothed ones, from 0 to less than 1.
         bounds: Smallest and largest factor, below and above 1, or `None`.
         max_step: Largest change of a factor in one epoch, as a ratio of more than 1, or `None`.
-        warmup_epochs: Epochs below this number only measure.
-        higher_is_similar: Whether the model's output grows with similarity. `None` asks the loss it is compiled with.
-        verbose: 1 gives a line per epoch to `sink`.
-        sink: What takes those lines, `print` by default.
+        warmup_epochs: The number of epochs without an update, counted from epoch 0.
+        higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss.
+        verbose: 1 passes a line per epoch to `sink`.
+        sink: A function of a line of text.
 
     Attributes:
-        history_: One dict per epoch: `epoch`, `errors` and the `weights` it was trained with, each a dict by class, and
-            `skipped`, why the weights were not changed after it, or `None`. A new list each time it is asked for.
+        history_: A new list with one dict per epoch: `epoch`, `errors` and the `weights` during the epoch, each a dict
+            by class, and `skipped`, the reason why no update followed, or `None`.
 
-    `logs` gets `"class_weight/<class>"`, the weights the epoch was trained with, and `"class_error/<class>"`; for a
-    loss also `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 where the
-    update was left out. So `History` records them, and so do `CSVLogger` and `TensorBoard` when they stand after this
-    callback in the list. With more than 50 classes it is the smallest and the largest of each, `"class_weight/min"` and
-    `"class_weight/max"`. Where another callback has already written such entries, for whatever classes, the names go on
-    as in `"class_weight_1/<class>"`.
+    `logs` gets `"class_weight/<class>"`, the weights during the epoch, and `"class_error/<class>"`; for a loss also
+    `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 if the update was
+    skipped. `History` records these entries, and so do `CSVLogger` and `TensorBoard` if they follow this callback in
+    the list. With more than 50 classes only the smallest and the largest value are logged, as `"class_weight/min"` and
+    `"class_weight/max"`. If another callback has written such entries, the names get a number, as in
+    `"class_weight_1/<class>"`.
 
-    Under `BackupAndRestore`, placed after this callback, a training that was broken off goes on as if it had not been,
-    if what `fit` draws from is the target; a sequence beside another target needs `set_epoch` then.
+    With `BackupAndRestore`, placed after this callback, an interrupted training continues with the same state if `fit`
+    trains on the target. For a sequence that is not the target, call `set_epoch` before.
 
-    A weighted loss is reported with the weights of its epoch, in `val_loss` too: values of different epochs do not
-    compare. Let `EarlyStopping` and `ModelCheckpoint` monitor a metric, or what `VerificationReport` adds to `logs`.
+    A weighted loss is reported with the weights of its epoch, in `val_loss` too, so that its values are not comparable
+    between epochs. Let `EarlyStopping` and `ModelCheckpoint` monitor a metric or the entries of `VerificationReport`.
 
-    Put it before callbacks that call `model.evaluate` themselves: that resets the record of the losses of the training.
-    The record counts every item, those under a mask too.
+    Place this callback before callbacks that call `model.evaluate`, which resets the recorded training losses. The
+    record counts every item, masked ones included.
 
     Raises:
         ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights; for
-            errors that are not there.
+            missing errors.
         TypeError: For a target, validation data or strategy of the wrong kind.
 
     Examples:
@@ -163,7 +163,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def __init__(
         self,
-        target: WeightedLoss | EpochSequence | None = None,
+        target: WeightedLoss | EpochSequence | HasClassWeight | None = None,
         *,
         adapt: str = "weights",
         validation_data: Any = None,
@@ -182,208 +182,173 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         self.strategy, self.tau, self.bounds, self.max_step = checked_rule(strategy, tau, bounds, max_step)
         self.target = target
         self.adapt = one_of("adapt", adapt, ("weights", "sampling"))
-        if monitor is not None and not isinstance(monitor, str):
-            raise TypeError(f"`monitor` must be the prefix of entries of `logs`. Received: monitor={monitor!r}")
-        self.monitor = monitor
-        self.momentum = fraction("momentum", momentum)
-        if self.momentum == 1:
-            raise ValueError(f"`momentum` must be less than 1, or nothing is ever learned. Received: {momentum!r}")
+        self.monitor = check_monitor(monitor)
+        self.momentum = check_momentum(momentum)
         self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0)
         self.higher_is_similar = higher_is_similar
         self.verbose = verbose
-        if not callable(sink):
-            raise TypeError(f"`sink` must take a line of text, such as `print`. Received: sink={sink!r}")
-        self.sink = sink
-        self._rows: list[EpochRow] = []
-        self._begun = 0  # how many of them were there when the training began
-        self._training = False  # whether a `fit` goes on
+        self.sink = check_sink(sink)
         self._validation = open_source_of_errors(target, validation_data, monitor)
         if adapt == "sampling":
             check_sampling(target)
-        self._adapted: Weights | None = None  # what is adapted, once the model is known
-        self._memory: Memory | None = None
-        self._kept = np.ones(0)  # its values after the last epoch
-        self._waiting: Mapping[str, Any] | None = None  # a state that was given before the model was known
-        self._higher = False  # whether the model's output grows with similarity
+        self._rows: list[EpochRow] = []
+        self._first_row = 0  # of this training
+        self._in_fit = False
         self._in_epoch = False
-        self._tested = False  # whether the epoch has had a validation
-        self._train_record: tuple[np.ndarray, np.ndarray] | None = None
-        self._test_record: tuple[np.ndarray, np.ndarray] | None = None
+        self._validated = False  # whether the epoch has had a validation
+        self._train_record: LossRecord | None = None
+        self._validation_record: LossRecord | None = None
+        self._adapted: AdaptedValues[Any] | None = None  # set with the model, as is the memory
+        self._memory: Memory | None = None
+        self._saved_values = np.ones(0)  # the values after the last epoch
+        self._pending_state: Mapping[str, Any] | None = None  # given before the model was set
+        self._output_is_similarity = False
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         target = weighted_loss_of(model) if self.target is None else self.target
-        live = getattr(target, "live_weights", None)
-        if isinstance(target, WeightedLoss) and live is None:
-            raise ValueError(
-                "`target` has no class weights to adapt: make it with `class_weight`, with weights of 1 if need be, "
-                "`class_weight={0: 1.0, 1: 1.0, ...}`."
-            )
-        if live is not None:
-            if target not in losses_of(model):
-                raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
-            live.attach_to(model)
+        if isinstance(target, WeightedLoss):
+            attach_loss(target, model)
         if self._validation is not None:
-            if self.target is None:
-                check_validation(target, self._validation)
-            if not isinstance(target, BalancedPairSequence):
-                check_encoder(model)
-            else:
-                check_model(model, self._validation)
-                self._higher = higher_is_similar(model) if self.higher_is_similar is None else self.higher_is_similar
+            self._check_validation(model, target, self._validation)
         if self._adapted is None or target is not self._adapted.target:
             self._adapted = adapted_of(target, self.adapt)
             highest = None if self.bounds is None else self.bounds[1]
             self._memory = Memory(self._adapted.classes, self._adapted.values, self.momentum, highest)
-        place = f"loss_{losses_of(model).index(target)}" if live is not None else self._adapted.place
-        if self._waiting is not None:
-            self.set_state(self._waiting)
-            self._waiting = None
-        self._kept = self._adapted.values
-        self._training = True
-        attach_state(model, f"_adaptive_class_weight_{place}", self._saved, self._restore)
+        if self._pending_state is not None:
+            self.set_state(self._pending_state)
+            self._pending_state = None
+        self._saved_values = self._adapted.values
+        self._in_fit = True
+        name = f"_adaptive_class_weight_{self._adapted.state_name(model)}"
+        attach_state(model, name, self._dump, self._load)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        check_steps(self.target, (self.params or {}).get("steps"))
+        self._first_row = len(self._rows)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._in_fit = False
+        warn_if_unchanged(self._rows[self._first_row :], self.warmup_epochs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._in_epoch, self._validated = True, False
+        self._train_record = self._validation_record = None
+        assert self._adapted is not None
+        self._adapted.begin(epoch)
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self._in_epoch and self._adapted is not None:  # the record of the training is about to be reset
+            self._train_record = self._adapted.loss_record()
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self._in_epoch and self._adapted is not None:
+            self._validated = True
+            self._validation_record = self._adapted.loss_record()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        adapted, memory = self._adapted, self._memory
+        assert adapted is not None
+        assert memory is not None
+        self._in_epoch = False
+        logs = {} if logs is None else logs
+        self._train_record = self._train_record or adapted.loss_record()
+        for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._validation_record)):
+            if record is not None:
+                write_entries(logs, prefix, adapted.classes, record[0])
+        errors, values = self._errors(logs), adapted.values
+        write_entries(logs, adapted.log_name, adapted.classes, values)
+        write_entries(logs, "class_error", adapted.classes, errors.values)
+        items = adapted.items_per_epoch(self._train_record)
+        if np.isnan(memory.counts).all():  # in the first epoch
+            adapted.check_start(items, memory.start)
+        memory.learn(errors.values, errors.support, items)
+        rule = Rule(self.strategy, self.tau, self.bounds, self.max_step)
+        skipped = self._reason_to_skip(rule, epoch, errors)
+        row = EpochRow(epoch, adapted, errors.values, values, skipped)
+        self._rows.append(row)
+        write_entry(logs, "class_weight_updated", float(skipped is None))
+        if skipped is None:
+            update_target(rule, adapted, memory, np.isfinite(errors.values), epoch)
+        self._saved_values = adapted.values
+        if self.verbose:
+            after_bar = self.sink is print and (self.params or {}).get("verbose") == 1
+            self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
 
     @property
     def history_(self) -> list[dict[str, Any]]:
-        """The epochs so far, each as a dict."""
+        """One dict per epoch."""
         return [row.by_class() for row in self._rows]
 
     def get_state(self) -> dict[str, Any]:
-        """All that the next update depends on, as lists that JSON can hold: to go on later, by `set_state`.
+        """Return the state that the next update depends on, as lists that JSON can hold, for `set_state`.
 
-        `BackupAndRestore` carries it by itself; put it after this callback.
+        `BackupAndRestore`, placed after this callback, saves and restores it.
         """
         if self._adapted is None or self._memory is None:
-            raise ValueError("There is no state before the callback has met a model: call it during or after `fit`.")
+            raise ValueError("There is no state before the model is set: call `get_state` during or after `fit`.")
         return self._state(self._adapted.values)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` gave, with the weights that the target had then.
+        """Continue from a state that `get_state` returned, and set the weights of the target to those of the state.
 
-        Before `fit` it is kept until `fit` begins.
+        Before `fit`, the state is stored and applied when `fit` begins.
 
         Raises:
-            TypeError: If it is no such state.
-            ValueError: If it is of another `adapt`, or of other classes, which may only show when `fit` begins.
+            TypeError: If `state` is not such a state.
+            ValueError: If its `adapt` or its classes differ; the classes may be checked only when `fit` begins.
         """
         check_state(state)
         if state["adapt"] != self.adapt:
             raise ValueError(f"The state must be of adapt={self.adapt!r}. Received: one of adapt={state['adapt']!r}")
         if self._adapted is None or self._memory is None:
-            self._waiting = state
+            self._pending_state = state
             return
-        self._kept = self._memory.restore(state)
+        self._saved_values = self._memory.restore(state)
         self._adapted.given_by_class = state["given_by_class"]
-        self._adapted.set(self._kept)
+        self._adapted.set(self._saved_values)
 
     def _state(self, values: np.ndarray) -> dict[str, Any]:
         assert self._adapted is not None
         assert self._memory is not None
         return {"adapt": self.adapt, "given_by_class": self._adapted.given_by_class, **self._memory.state(values)}
 
-    def _saved(self) -> str:
-        return json.dumps(self._state(self._kept))
+    def _dump(self) -> str:
+        return json.dumps(self._state(self._saved_values))
 
-    def _restore(self, text: str) -> None:
-        """Take a state from a file, which may be of another training; outside `fit` the target is left alone."""
-        if not self._training:
+    def _load(self, text: str) -> None:
+        """Restore a state from a file, which may be of another training; outside `fit` the target does not change."""
+        if not self._in_fit:
             return
         try:
             self.set_state(json.loads(text))
         except ValueError as error:
             warnings.warn(f"The state of AdaptiveClassWeight in the file is left alone. {error}", stacklevel=2)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        check_steps(self.target, (self.params or {}).get("steps"))
-        self._begun = len(self._rows)
+    def _check_validation(self, model: keras.Model, target: Any, pairs: BalancedPairSequence) -> None:
+        """Raise if the model cannot score the validation pairs; find the direction of its output."""
+        if self.target is None:
+            check_validation(target, pairs)
+        if not isinstance(target, BalancedPairSequence):
+            check_encoder(model)
+            return
+        check_model(model, pairs)
+        direction = self.higher_is_similar
+        self._output_is_similarity = higher_is_similar(model) if direction is None else direction
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._training = False
-        reasons = [row.skipped for row in self._rows[self._begun :]]
-        if reasons and all(reasons):
-            reason = reasons[-1]
-            if reason == WARM_UP:
-                reason = (
-                    f"all its epochs are below warmup_epochs={self.warmup_epochs}. `fit` counts them from "
-                    "`initial_epoch`: pass that, if this training goes on with an earlier one"
-                )
-            warnings.warn(f"AdaptiveClassWeight has changed nothing in this training: {reason}", stacklevel=2)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._in_epoch, self._tested = True, False
-        self._train_record = self._test_record = None
-        assert self._adapted is not None
-        self._adapted.begin(epoch)
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self._in_epoch:  # the record of the training is about to be reset
-            self._train_record = self._record()
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._in_epoch:
-            self._tested = True
-            self._test_record = self._record()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        assert self._adapted is not None
-        assert self._memory is not None
-        self._in_epoch = False
-        logs, classes = {} if logs is None else logs, self._adapted.classes
-        self._train_record = self._train_record or self._record()
-        for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._test_record)):
-            if record is not None:
-                write_entries(logs, prefix, classes, record[0])
-        found, weights = self._errors(logs), self._adapted.values
-        write_entries(logs, self._adapted.entry, classes, weights)
-        write_entries(logs, "class_error", classes, found.values)
-        known = np.isfinite(found.values)
-        items = self._adapted.items_per_epoch(self._train_record)
-        if np.isnan(self._memory.counts).all():  # for the first time
-            self._adapted.check_start(items, self._memory.start)
-        self._memory.learn(found.values, found.support, items)
-        skipped = self._reason_to_skip(epoch, found.values[known], found.problem)
-        self._rows.append(EpochRow(epoch, self._adapted, found.values, weights, skipped))
-        write_entry(logs, "class_weight_updated", float(skipped is None))
-        if skipped is None:
-            rule = Rule(self.strategy, self.tau, self.bounds, self.max_step)
-            self._adapted.set(rule.next_values(self._adapted, self._memory, weights, known, epoch))
-        self._kept = self._adapted.values
-        if self.verbose:
-            new = ", ".join(f"{label}: {weight:.3g}" for label, weight in self._adapted.by_class(self._kept).items())
-            new = new if len(new) < 300 else new[:297] + "..."
-            kept = "" if skipped is None else f" (kept: {skipped})"
-            lead = "\n" if self.sink is print and (self.params or {}).get("verbose") == 1 else ""  # after a bar
-            self.sink(f"{lead}Epoch {epoch + 1}: class {self._adapted.noun} now {new}{kept}")
-
-    def _reason_to_skip(self, epoch: int, known: np.ndarray, problem: str | None) -> str | None:
-        """Why there is no update, if so; `known` are the errors of the classes that have one."""
-        assert self._adapted is not None
+    def _reason_to_skip(self, rule: Rule, epoch: int, errors: ClassErrors) -> str | None:
         if epoch < self.warmup_epochs:
             return WARM_UP
-        if problem is not None:
-            return problem
-        n_classes = len(self._adapted.classes)
-        if not len(known) or 2 * len(known) < n_classes:
-            return f"only {len(known)} of {n_classes} classes have an error"
-        if isinstance(self.strategy, str):
-            return misfit(self.strategy, self.tau, known)
-        return None
+        return errors.problem or rule.reason_to_skip(errors.values)
 
-    def _errors(self, logs: dict[str, Any]) -> Errors:
+    def _errors(self, logs: dict[str, Any]) -> ClassErrors:
+        """Return the errors of the epoch from their source."""
         assert self._adapted is not None
         target, classes = self._adapted.target, self._adapted.classes
         if self._validation is not None:
-            assert self.model is not None
-            if isinstance(target, BalancedPairSequence):
-                cure = f": does a high output mean similar? It was taken so: {self._higher}, see `higher_is_similar`"
-                return validated_errors(measure(self.model, self._validation, self._higher), classes, cure)
-            return validated_errors(measure_embedded(self.model, self._validation, distance_of(self.model)), classes)
+            return measured_errors(self.model, target, self._validation, self._output_is_similarity, classes)
         if self._train_record is not None and self.monitor in (None, "class_loss", "val_class_loss"):
-            record = self._test_record if self.monitor == "val_class_loss" else self._train_record
+            record = self._validation_record if self.monitor == "val_class_loss" else self._train_record
             return recorded_errors(record, classes)
         assert self.monitor is not None
-        return logged_errors(logs, self.monitor, classes, self._tested)
-
-    def _record(self) -> tuple[np.ndarray, np.ndarray] | None:
-        live = getattr(getattr(self._adapted, "target", None), "live_weights", None)
-        return None if live is None else live.means_and_counts()
+        return logged_errors(logs, self.monitor, classes, self._validated)

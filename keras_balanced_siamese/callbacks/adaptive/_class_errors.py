@@ -1,69 +1,83 @@
-"""Records, logs, or what a model makes of validation pairs -> the error of each class."""
+"""Errors of the classes after an epoch: from recorded losses, from `logs`, or measured on validation pairs."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._validation import Measured
+from keras_balanced_siamese.callbacks._model import distance_of
+from keras_balanced_siamese.callbacks._validation import ScoredPairs, measure, measure_embedded
 from keras_balanced_siamese.evaluation import evaluate_pairs
+from keras_balanced_siamese.sampling import BalancedPairSequence
 
-DEGENERATE = 0.55  # area under the ROC curve below which errors say nothing about classes
-REVERSED = 0.45  # below this, scores seem to have been read the wrong way round
+DEGENERATE = 0.55  # area under the ROC curve below which the errors of classes carry no information
+REVERSED = 0.45  # area below which `higher_is_similar` is probably wrong
 
-
-class Errors(NamedTuple):
-    """The error of each class after an epoch, as far as it could be measured."""
-
-    values: np.ndarray  # (C,), NaN where there is none
-    support: np.ndarray | None = None  # (C,) on how many items each rests, if that is known
-    problem: str | None = None  # why they say nothing about the classes, if so
+LossRecord: TypeAlias = tuple[np.ndarray, np.ndarray]  # mean loss and number of items of each class, (C,) both
 
 
-def no_errors(classes: list[Label], problem: str) -> Errors:
-    """Nothing, and why."""
-    return Errors(np.full(len(classes), np.nan), None, problem)
+class ClassErrors(NamedTuple):
+    """The error of each class after an epoch."""
+
+    values: np.ndarray  # (C,), NaN where unknown
+    support: np.ndarray | None = None  # (C,) number of items behind each error, if known
+    problem: str | None = None  # reason not to use the errors, if any
 
 
-def recorded_errors(record: tuple[np.ndarray, np.ndarray] | None, classes: list[Label]) -> Errors:
-    """The mean losses of the classes, from a record of means `(C,)` and counts `(C,)`."""
+def no_errors(classes: list[Label], problem: str) -> ClassErrors:
+    """Return NaN for each class, with the reason."""
+    return ClassErrors(np.full(len(classes), np.nan), None, problem)
+
+
+def recorded_errors(record: LossRecord | None, classes: list[Label]) -> ClassErrors:
+    """Return the mean losses of the classes; `record` is `None` without a validation in the epoch."""
     if record is None:
         return no_errors(classes, "there was no validation in this epoch, on `validation_data` of `fit`")
     means, counts = record
     if counts.any() and not np.isfinite(means).any():
         return no_errors(classes, "the losses are not finite")
-    return Errors(means, counts)
+    return ClassErrors(means, counts)
 
 
-def logged_errors(logs: dict[str, Any], monitor: str, classes: list[Label], tested: bool) -> Errors:
-    """What `logs` says of each class under `monitor`; `tested` is whether the epoch has had a validation.
+def logged_errors(logs: dict[str, Any], monitor: str, classes: list[Label], validated: bool) -> ClassErrors:
+    """Return the entries "monitor/class" of `logs`; `validated` is whether the epoch had a validation.
 
     Raises:
-        ValueError: If it says nothing, and a validation would not change that.
+        ValueError: If there are none, and a validation would not add them.
     """
     names = [f"{monitor}/{label}" for label in classes]
     if not any(name in logs for name in names):
         problem = f"monitor={monitor!r} needs the entries {short(names)} in `logs`"
-        if tested or not monitor.startswith("val_"):
+        if validated or not monitor.startswith("val_"):
             raise ValueError(f"{problem}. Received: {sorted(logs)}")
         return no_errors(classes, f"{problem}, and there was no validation in this epoch")
-    return Errors(np.array([float(logs.get(name, np.nan)) for name in names]))
+    return ClassErrors(np.array([float(logs.get(name, np.nan)) for name in names]))
 
 
-def validated_errors(found: Measured, classes: list[Label], cure: str = "") -> Errors:
-    """The error of each class at the threshold of all, and its similar pairs.
+def measured_errors(
+    model: Any, target: Any, pairs: BalancedPairSequence, higher_is_similar: bool, classes: list[Label]
+) -> ClassErrors:
+    """Measure the errors on validation pairs: scored by the model for a target of pairs, embedded by it otherwise."""
+    if isinstance(target, BalancedPairSequence):
+        cure = f": does a high output mean similar? Check `higher_is_similar`, which was {higher_is_similar}"
+        return validated_errors(measure(model, pairs, higher_is_similar), classes, cure)
+    return validated_errors(measure_embedded(model, pairs, distance_of(model)), classes)
 
-    `cure` is added to the problem of scores that seem to have been read the wrong way round.
+
+def validated_errors(scored: ScoredPairs, classes: list[Label], cure: str = "") -> ClassErrors:
+    """Return the error of each class at the common threshold, supported by its number of similar pairs.
+
+    `cure` is added to the problem if the direction of the scores is probably wrong.
     """
-    if not np.isfinite(found.distances).all():
+    if not np.isfinite(scored.distances).all():
         return no_errors(classes, "the model's output for the validation data is not finite")
-    report = evaluate_pairs(found.distances, found.similar, classes=found.classes, n_resamples=0)
+    report = evaluate_pairs(scored.distances, scored.similar, classes=scored.classes, n_resamples=0)
     rows: list[Mapping[str, Any]] = [report.per_class.get(label, {}) for label in classes]
     problem = None
     if report.roc_auc < DEGENERATE:
         problem = f"the model is degenerate, its area under the ROC curve is {report.roc_auc:.3f}"
         problem += cure if report.roc_auc < REVERSED else ""
     errors, support = (np.array([row.get(name, np.nan) for row in rows]) for name in ("error", "n_similar"))
-    return Errors(errors, np.nan_to_num(support), problem)
+    return ClassErrors(errors, np.nan_to_num(support), problem)

@@ -1,25 +1,30 @@
-"""What keeps adapted weights from running away, whatever the strategy."""
+"""Limits on adapted weights, the same for every strategy."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-LEAST = 1e-3  # no factor falls below it: a class that counts nothing would never be learned again
-MOST = 1e30
-LEAST_WANTED = 1e-12  # of the largest wanted factor
-PRIOR = 2.0  # items of mean error that each class is given
+MIN_FACTOR = 1e-3  # a class with a factor of 0 would no longer be learned
+MAX_FACTOR = 1e30
+MIN_WANTED = 1e-12  # relative to the largest wanted factor
+PRIOR_ITEMS = 2.0  # items with the mean error that are added to each class
 PATIENCE = 3  # updates at the upper bound without progress until the bound falls
-DECAY = 0.8  # of the bound, with each further one
+DECAY = 0.8  # factor on the bound at each further one
 
 
 def shrink_to_mean(errors: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """Errors `(C,)` drawn to their mean where few items support them: `(m x + 2 mean) / (m + 2)`."""
-    return (support * errors + PRIOR * errors.mean()) / (support + PRIOR)
+    """Shrink errors `(C,)` with little support `m` towards their mean: `(m x + 2 mean) / (m + 2)`."""
+    return (support * errors + PRIOR_ITEMS * errors.mean()) / (support + PRIOR_ITEMS)
+
+
+def factors_of(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return the ratios `(C,)` of values to starting values; 1 where the starting value is 0."""
+    return np.divide(values, start, out=np.ones_like(values), where=start > 0)
 
 
 class UpperBounds:
-    """The largest factor of each class: the bound, less where a class has been at it without getting better."""
+    """The largest factor of each class: the bound, lowered where a class stays at it without improving."""
 
     def __init__(self, n_classes: int, bound: float):
         self.bound = np.array(bound)
@@ -28,16 +33,16 @@ class UpperBounds:
         self.best = np.full(n_classes, np.inf)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from the attributes of other upper_bounds, under the bound of these."""
+        """Take over the attributes of other upper bounds, but keep this object's bound."""
         bound, highest, self.waited, self.best = (
             np.array(state[name]) for name in ("bound", "highest", "waited", "best")
         )
         self.highest = np.where(highest >= bound, self.bound, np.minimum(highest, self.bound))
 
     def update(self, factors: np.ndarray, errors: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-        """The largest factors `(C,)`, after an epoch with these factors and smoothed errors (NaN if unknown).
+        """Return the largest factors `(C,)` after an epoch with these factors and smoothed errors (NaN if unknown).
 
-        A class is given up to no less than 1, and no less than its neutral factor, which makes up for its frequency.
+        The bound of a class falls neither below 1 nor below its neutral factor, which corrects its frequency.
         """
         pinned = factors >= 0.999 * self.highest
         better = errors < 0.99 * self.best
@@ -59,54 +64,70 @@ def limit_factors(
     bounds: tuple[float, float | np.ndarray] | None,
     max_step: float | None,
 ) -> np.ndarray:
-    """Scale the wanted factors so that, once limited, their weighted sum is the goal, or as near as the limits allow.
+    """Scale and limit the wanted factors so that their weighted sum is as near to the goal as the limits allow.
 
     ```
     f_c = clip(scale * wanted_c, lowest_c, highest_c)   with   sum of weight_c * f_c = goal
     ```
 
-    The limits are the bounds and one step up or down from where the factor is. The scale is found by Newton's method,
-    which is exact once it knows which factors are limited, inside an interval that is halved where a step leaves it.
+    The limits are the bounds and one step up or down from the current factor.
 
     Args:
         wanted: `(C,)` factors, at least 0, of any scale.
-        current: `(C,)` factors in force.
-        weight: `(C,)` what each factor counts in the sum.
-        goal: The sum. It does not depend on the current factors: what one update misses would add up over many.
-        bounds: Smallest and largest factor, the latter for all classes or for each, `(C,)`.
+        current: `(C,)` factors in use.
+        weight: `(C,)` weights of the factors in the sum.
+        goal: The sum. It does not depend on the current factors, so that deviations do not add up over the updates.
+        bounds: Smallest and largest factor; the latter for all classes or for each, `(C,)`.
         max_step: Largest ratio of new to current factor, and of current to new.
     """
     if not wanted.max() > 0 or not weight.any():
         return current
-    wanted = np.maximum(wanted / wanted.max(), LEAST_WANTED)  # of zeros no scale would make anything
-    lowest, highest = np.full_like(current, LEAST), np.full_like(current, MOST)
+    wanted = np.maximum(wanted / wanted.max(), MIN_WANTED)  # no scale changes a factor of 0
+    lowest, highest = _limits(current, bounds, max_step)
+    if goal <= float((lowest * weight).sum()):
+        return lowest
+    if goal >= float((highest * weight).sum()):
+        return highest
+    return np.clip(_solve_scale(wanted, weight, goal, lowest, highest) * wanted, lowest, highest)
+
+
+def _limits(
+    current: np.ndarray, bounds: tuple[float, float | np.ndarray] | None, max_step: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest next factors, `(C,)` each."""
+    lowest, highest = np.full_like(current, MIN_FACTOR), np.full_like(current, MAX_FACTOR)
     if bounds is not None:
         lowest, highest = np.maximum(lowest, bounds[0]), np.minimum(highest, bounds[1])
     if max_step is not None:
         lowest = np.maximum(lowest, current / max_step)
         highest = np.maximum(np.minimum(highest, current * max_step), lowest)
+    return lowest, highest
+
+
+def _solve_scale(wanted: np.ndarray, weight: np.ndarray, goal: float, lowest: np.ndarray, highest: np.ndarray) -> float:
+    """Find the scale at which the limited factors have the weighted sum `goal`.
+
+    Newton's method, which is exact once the set of limited factors is known, inside an interval that is halved
+    whenever a step leaves it.
+    """
     weighted = wanted * weight
 
-    def mean_and_slope(scale: float) -> tuple[float, float]:
-        asked = scale * wanted
-        free = (asked > lowest) & (asked < highest)
-        limited = np.clip(asked, lowest, highest)
-        # not `@`, whose last digits depend on the number of threads
+    def sum_and_slope(scale: float) -> tuple[float, float]:
+        scaled = scale * wanted
+        free = (scaled > lowest) & (scaled < highest)
+        limited = np.clip(scaled, lowest, highest)
+        # not `@`: its last digits depend on the number of threads
         return float((limited * weight).sum()), float(weighted.sum(where=free))
 
-    if goal <= float((lowest * weight).sum()):
-        return lowest
-    if goal >= float((highest * weight).sum()):
-        return highest
     low, high = 0.0, 1.0
-    while mean_and_slope(high)[0] < goal:
+    while sum_and_slope(high)[0] < goal:
         high *= 2.0
     scale = high
     for _ in range(200):
-        mean, slope = mean_and_slope(scale)
-        low, high = (scale, high) if mean < goal else (low, scale)
-        if abs(mean - goal) <= 1e-13 * goal or high - low <= 1e-12 * high:
+        total, slope = sum_and_slope(scale)
+        low, high = (scale, high) if total < goal else (low, scale)
+        if abs(total - goal) <= 1e-13 * goal or high - low <= 1e-12 * high:
             break
-        step = scale + (goal - mean) / slope if slope > 0 else high
+        step = scale + (goal - total) / slope if slope > 0 else high
         scale = step if low < step < high else (low + high) / 2
-    return np.clip(scale * wanted, lowest, highest)
+    return scale

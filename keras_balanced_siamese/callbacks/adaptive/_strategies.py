@@ -1,4 +1,4 @@
-"""Errors of classes -> the factors on their weights that one would like; the rails come afterwards."""
+"""Strategies: the wanted factors of the class weights, before the limits."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,38 +7,38 @@ import numpy as np
 
 from keras_balanced_siamese.class_weights import SCHEMES
 
-FLOOR = 0.05  # of the mean error: a class without any error still counts
-TAU = {"difficulty": 0.25}  # the exponent where none is given, by measurement; 1 for the other strategies
+FLOOR = 0.05  # share of the mean error that is added, so that a class without errors keeps a weight
+TAU = {"difficulty": 0.25}  # default exponent, chosen by measurement; 1 for the other strategies
 DYNAMIC = "dynamic"
 
 
 class ClassStatistics(NamedTuple):
-    """What a strategy may look at, of the classes whose error is known."""
+    """The input of a strategy, for the classes whose error is known."""
 
     errors: np.ndarray  # (C,) smoothed
-    factors: np.ndarray  # (C,) in force, on the starting weights
-    start: np.ndarray  # (C,) the starting weights
-    counts: np.ndarray  # (C,) how many items an epoch draws, at least 1
-    neutral: np.ndarray  # (C,) the factors that make up for frequency
+    factors: np.ndarray  # (C,) in use, relative to the starting weights
+    start: np.ndarray  # (C,) starting weights
+    counts: np.ndarray  # (C,) items in an epoch, at least 1
+    neutral: np.ndarray  # (C,) factors that correct class frequency
 
 
 def neutral_factors(counts: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The factors `(C,)` with which all classes count the same, by how many items of each an epoch draws.
+    """Return the factors `(C,)` that correct class frequency, from the items of each class in an epoch.
 
-    They are 1 if the starting weights differ: those already say what the classes shall count.
+    They are 1 if the starting weights differ, since such weights are taken as the correction.
     """
     if not np.allclose(start, start[0], rtol=1e-6):
         return np.ones_like(start)
-    return balancing_factors(counts)
+    return balancing_factors(np.maximum(counts, 1.0))  # a rare class may be missing from an epoch
 
 
 def balancing_factors(shares: np.ndarray) -> np.ndarray:
-    """The factors `(C,)` with which all shares are equal; 1 for a class that has none."""
+    """Return the factors `(C,)` that make all shares equal; 1 for a share of 0."""
     return np.divide(shares.mean(), shares, out=np.ones_like(shares), where=shares > 0)
 
 
 def difficulty(statistics: ClassStatistics, tau: float) -> np.ndarray:
-    """`(error + floor) ** tau`, with a floor of 5 % of the mean error, times what makes up for frequency."""
+    """Neutral factor times `(error + floor) ** tau`, with a floor of 5 % of the mean error."""
     return statistics.neutral * _power(statistics.errors + FLOOR * statistics.errors.mean(), tau)
 
 
@@ -56,7 +56,7 @@ def cdb(statistics: ClassStatistics, tau: float | str) -> np.ndarray:
 
 
 def group_dro(statistics: ClassStatistics, tau: float) -> np.ndarray:
-    """The present factor times `exp(tau * error / mean error)` (Sagawa et al., ICLR 2020), once an epoch."""
+    """Current factor times `exp(tau * error / mean error)`, once per epoch (Sagawa et al., ICLR 2020)."""
     scale = statistics.errors.mean()
     if not scale > 0:
         return statistics.factors
@@ -79,17 +79,17 @@ STRATEGIES: dict[str, Callable[[ClassStatistics, Any], np.ndarray]] = {
 
 
 def misfit(strategy: str, tau: float | str, errors: np.ndarray) -> str | None:
-    """Why a strategy can make nothing of errors `(C,)`, or None."""
-    if strategy == "deferred":  # looks at none
+    """Return why a strategy cannot use the errors `(C,)`, or `None` if it can."""
+    if strategy == "deferred":  # does not use errors
         return None
     if errors.min() < 0:
         return "there are errors below 0"
     if errors.max() > 1 and tau == DYNAMIC:
-        return "tau='dynamic' needs errors between 0 and 1, and there are larger ones"
+        return "tau='dynamic' needs errors between 0 and 1, but some are larger"
     return None
 
 
 def _power(values: np.ndarray, tau: float) -> np.ndarray:
-    """Of a scale at which no power overflows; all 1 if nothing is above 0."""
+    """Return `(values / max) ** tau`, which cannot overflow; 1 if no value is above 0."""
     largest = values.max()
     return (values / largest) ** tau if largest > 0 else np.ones_like(values)

@@ -1,77 +1,126 @@
-"""What a callback adapts, class weights or class shares: reading and setting them, and what frequency asks of them."""
+"""Adapted values of a target: class weights or class shares."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
+import keras
 import numpy as np
 
 from keras_balanced_siamese._typing import Label
+from keras_balanced_siamese.callbacks._model import losses_of
 from keras_balanced_siamese.callbacks.adaptive._checks import check_double_correction
+from keras_balanced_siamese.callbacks.adaptive._class_errors import LossRecord
 from keras_balanced_siamese.callbacks.adaptive._strategies import balancing_factors, neutral_factors
 from keras_balanced_siamese.losses import WeightedBatchLoss, WeightedLoss
 from keras_balanced_siamese.sampling import EpochSequence, scale_shares
 
 
-class Weights:
-    """The class weights of any object: a mapping that is read and assigned. Nothing is known of frequency."""
+class HasClassWeight(Protocol):
+    """An object with class weights that can be read and assigned."""
+
+    @property
+    def class_weight(self) -> Mapping[Label, float]: ...
+
+    @class_weight.setter
+    def class_weight(self, class_weight: dict[Label, float], /) -> None: ...
+
+
+Target = TypeVar("Target", bound=WeightedLoss | HasClassWeight)
+
+
+class AdaptedValues(ABC, Generic[Target]):
+    """Abstract: a value per class that is read from a target and set.
+
+    A subclass defines `values` and `set`. Without more, the class frequency of the target is unknown.
+    """
 
     noun = "weights"
-    entry = "class_weight"  # in logs
-    place = "data"  # where the state is in a file
-    given_by_class = False  # whether starting values were given class by class though they may be equal
+    log_name = "class_weight"
+    given_by_class = False  # whether the user gave the starting values class by class, even if they are equal
 
-    def __init__(self, target: Any):
+    def __init__(self, target: Target):
         self.target = target
         self.classes: list[Label] = list(target.class_weight or {})
 
     @property
+    @abstractmethod
     def values(self) -> np.ndarray:
-        """They as they are now, `(C,)`."""
-        return np.array(list(self.target.class_weight.values()), np.float64)
+        """The current values, `(C,)`."""
 
+    @abstractmethod
     def set(self, values: np.ndarray) -> None:
-        """Change them to `(C,)` others."""
-        self.target.class_weight = self.by_class(values)
+        """Set the values `(C,)`."""
 
     def begin(self, epoch: int) -> None:
-        """Take notice of the epoch that begins."""
+        """Prepare the target for an epoch."""
 
-    def items_per_epoch(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        """How many items of each class the epoch has drawn, `(C,)`, by the record of the training if there is one."""
+    def loss_record(self) -> LossRecord | None:
+        """Return the losses since the last reset, or `None` if the target does not record them."""
+        return None
+
+    def items_per_epoch(self, record: LossRecord | None) -> np.ndarray:
+        """Return the number of items of each class in the epoch, `(C,)`, given the record of its training."""
         return np.ones(len(self.classes))
 
     def neutral(self, items: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """The factors `(C,)` that make up for frequency, from the starting ones and what an epoch draws."""
+        """Return the factors `(C,)` that correct class frequency."""
         return neutral_factors(items, start)
 
     def check_start(self, items: np.ndarray, start: np.ndarray) -> None:
-        """Warn if starting weights seem to correct frequency twice, which a sequence does by itself."""
+        """Warn if starting weights correct a frequency that the batches have corrected; a sequence does so itself."""
 
-    def by_class(self, values: np.ndarray) -> dict[Label, float]:
-        """Any `(C,)` numbers, by class."""
-        return dict(zip(self.classes, values.tolist(), strict=True))
+    def state_name(self, model: keras.Model) -> str:
+        """Return the name of the state in a file."""
+        return "data"
+
+    def by_class(self, numbers: np.ndarray) -> dict[Label, float]:
+        """Return numbers `(C,)` as a dict by class."""
+        return dict(zip(self.classes, numbers.tolist(), strict=True))
 
 
-class LossWeights(Weights):
-    """The live class weights of a loss."""
+class MappingWeights(AdaptedValues[HasClassWeight]):
+    """The class weights of any object."""
 
     @property
     def values(self) -> np.ndarray:
-        return self.target.live_weights.weights_of_classes()
+        return np.array(list(self.target.class_weight.values()), np.float64)
 
     def set(self, values: np.ndarray) -> None:
-        self.target.live_weights.set_weights_of_classes(values)
+        self.target.class_weight = self.by_class(values)
 
-    def items_per_epoch(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+
+class LossWeights(AdaptedValues[WeightedLoss]):
+    """The live class weights of a loss."""
+
+    def __init__(self, target: WeightedLoss):
+        super().__init__(target)
+        assert target.live_weights is not None
+        self._live = target.live_weights
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._live.weights_of_classes()
+
+    def set(self, values: np.ndarray) -> None:
+        self._live.set_weights_of_classes(values)
+
+    def loss_record(self) -> LossRecord:
+        return self._live.means_and_counts()
+
+    def items_per_epoch(self, record: LossRecord | None) -> np.ndarray:
         assert record is not None
         return record[1]
 
     def check_start(self, items: np.ndarray, start: np.ndarray) -> None:
-        if isinstance(self.target, WeightedBatchLoss):  # similar and different pairs are few or many by choice
+        if isinstance(self.target, WeightedBatchLoss):  # the ratio of similar to different pairs is a choice
             check_double_correction(self.classes, items, start)
 
+    def state_name(self, model: keras.Model) -> str:
+        return f"loss_{losses_of(model).index(self.target)}"
 
-class SequenceWeights(Weights):
+
+class SequenceWeights(AdaptedValues[EpochSequence]):
     """The class weights of a sequence."""
 
     @property
@@ -86,18 +135,17 @@ class SequenceWeights(Weights):
             self.target.set_epoch(epoch)
         self._epoch = self.target.epoch
 
-    def items_per_epoch(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        return self.target.items_by_code(self._epoch)  # its own epoch may be the next one by now
+    def items_per_epoch(self, record: LossRecord | None) -> np.ndarray:
+        return self.target.items_by_code(self._epoch)  # the sequence may be at the next epoch already
 
 
-class Shares(SequenceWeights):
+class SequenceShares(SequenceWeights):
     """The class shares of a sequence."""
 
     noun = "shares"
-    entry = "class_share"
-    place = "sampling"
+    log_name = "class_share"
 
-    def __init__(self, target: Any):
+    def __init__(self, target: EpochSequence):
         super().__init__(target)
         self.given_by_class = isinstance(target.class_sampling, Mapping)
 
@@ -108,16 +156,34 @@ class Shares(SequenceWeights):
     def set(self, values: np.ndarray) -> None:
         self.target.shares_by_code = scale_shares(values)
 
-    def items_per_epoch(self, record: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-        return np.ones(len(self.classes))  # shares of whatever there is
+    def items_per_epoch(self, record: LossRecord | None) -> np.ndarray:
+        return np.ones(len(self.classes))  # shares do not depend on the number of items
 
     def neutral(self, items: np.ndarray, start: np.ndarray) -> np.ndarray:
         return np.ones_like(start) if self.given_by_class else balancing_factors(start)
 
+    def state_name(self, model: keras.Model) -> str:
+        return "sampling"
 
-def adapted_of(target: Any, adapt: str) -> Weights:
-    """What there is to adapt of a target, by `adapt`: "weights" or "sampling"."""
-    if adapt == "sampling":
-        return Shares(target)
-    kinds = {WeightedLoss: LossWeights, EpochSequence: SequenceWeights}
-    return next((kind(target) for one, kind in kinds.items() if isinstance(target, one)), Weights(target))
+
+def attach_loss(loss: WeightedLoss, model: keras.Model) -> None:
+    """Attach the class weights of a loss to a model, so that its steps use new weights and record losses per class.
+
+    Raises:
+        ValueError: If the loss has no class weights, or is not a loss of the model.
+    """
+    if loss.live_weights is None:
+        raise ValueError(
+            "`target` must have class weights: construct it with `class_weight`, for example with weights of 1, "
+            f"`class_weight={{0: 1.0, 1: 1.0, ...}}`. Received: target={loss!r}"
+        )
+    if loss not in losses_of(model):
+        raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
+    loss.live_weights.attach_to(model)
+
+
+def adapted_of(target: WeightedLoss | HasClassWeight, adapt: str) -> AdaptedValues[Any]:
+    """Return the values to adapt of a target; `adapt` is "weights" or "sampling"."""
+    if isinstance(target, EpochSequence):
+        return SequenceShares(target) if adapt == "sampling" else SequenceWeights(target)
+    return LossWeights(target) if isinstance(target, WeightedLoss) else MappingWeights(target)

@@ -1,3 +1,5 @@
+"""`VerificationReport`: the report of validation pairs after an epoch, its entries, files and images."""
+
 import json
 
 import keras
@@ -8,9 +10,10 @@ from toy import COUNTS, WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 import keras_balanced_siamese as kbs
 
 
-def fit(report, epochs=2, model=None, callbacks=(), **kwargs):
+def fit(report, epochs=2, model=None, callbacks=(), how=None):
+    """Train with a report; the step is compiled only where that matters."""
     x, y = clusters()
-    model = model or compiled(**kwargs)
+    model = model or compiled(**({"run_eagerly": True} if how is None else how))
     pairs = kbs.BalancedPairSequence(x, y, seed=0)
     history = model.fit(pairs, epochs=epochs, verbose=0, shuffle=False, callbacks=[report, *callbacks])
     return model, history.history
@@ -20,7 +23,7 @@ def fit(report, epochs=2, model=None, callbacks=(), **kwargs):
 def test_logs_are_the_report_of_the_trained_model(how):
     x, y = clusters(seed=1)
     report = kbs.VerificationReport((x, y), class_counts=COUNTS)
-    model, history = fit(report, **how)
+    model, history = fit(report, how=how)
     pairs = kbs.BalancedPairSequence(x, y, batch_size=256, steps_per_epoch=3, max_repeats=None, redraw=False, seed=0)
     left, right, similar = (np.concatenate(part) for part in zip(*map(pairs.indices, range(3)), strict=True))
     distances = model.predict((x[left], x[right]), verbose=0)
@@ -34,7 +37,7 @@ def test_logs_are_the_report_of_the_trained_model(how):
     worst = max(row["error"] for row in expected.per_class.values())
     assert history["val_worst_error"][-1] == pytest.approx(worst, rel=1e-4)
     assert all(len(values) == 2 for values in history.values())
-    assert "val_tar_at_far_0.0001" not in history  # 384 different pairs cannot tell
+    assert "val_tar_at_far_0.0001" not in history  # 384 different pairs are too few
 
 
 def test_reports_every_so_many_epochs():
@@ -45,7 +48,7 @@ def test_reports_every_so_many_epochs():
     assert len(history["loss"]) == 5
 
 
-def test_callbacks_after_it_go_by_its_entries(tmp_path):
+def test_later_callbacks_can_monitor_its_entries(tmp_path):
     stop = keras.callbacks.EarlyStopping(monitor="val_tail_eer", mode="min", patience=1, min_delta=1.0)
     best = keras.callbacks.ModelCheckpoint(
         str(tmp_path / "best.keras"), monitor="val_tail_eer", mode="min", save_best_only=True
@@ -58,8 +61,7 @@ def test_callbacks_after_it_go_by_its_entries(tmp_path):
     assert "val_tail_eer" in (tmp_path / "log.csv").read_text().splitlines()[0].split(",")
 
 
-def test_probabilities_grow_with_similarity():
-    x, y = clusters()
+def test_probabilities_grow_with_similarity(x, y):
     model = kbs.siamese_model(linear_encoder(), probability=True)
     model.compile("sgd", kbs.WeightedBinaryCrossentropy())
     report = kbs.VerificationReport((x, y))
@@ -68,8 +70,7 @@ def test_probabilities_grow_with_similarity():
     assert report.report_.threshold < 0  # probabilities with a minus sign
 
 
-def test_a_sequence_of_pairs_stays_as_it_is():
-    x, y = clusters()
+def test_a_sequence_of_pairs_stays_as_it_is(x, y):
     validation = kbs.BalancedPairSequence(x, y, batch_size=50, steps_per_epoch=2, class_sampling="natural", seed=5)
     validation.set_epoch(3)
     report = kbs.VerificationReport(validation)
@@ -123,8 +124,7 @@ def test_a_broken_model_warns_and_has_no_entries(weights, match):
     assert report.history_ == []
 
 
-def test_together_with_adaptive_weights_and_validation_of_fit():
-    x, y = clusters()
+def test_adaptive_weights_and_validation_of_fit_go_together(x, y):
     model, pairs = compiled(), kbs.BalancedPairSequence(x, y, seed=0)
     adaptive = kbs.AdaptiveClassWeight(pairs, validation_data=(x, y))
     report = kbs.VerificationReport((x, y))
@@ -133,7 +133,7 @@ def test_together_with_adaptive_weights_and_validation_of_fit():
     assert {"val_loss", "val_eer", "class_error/rare"} <= set(history)
 
 
-def test_no_report_in_sight_warns():
+def test_a_training_too_short_for_a_report_warns():
     report = kbs.VerificationReport(clusters(), every=5)
     with pytest.warns(UserWarning, match=r"no verification report.*every=5, epochs=3"):
         fit(report, epochs=3)
@@ -142,14 +142,14 @@ def test_no_report_in_sight_warns():
 
 @pytest.mark.parametrize(("append", "expected"), [(False, 1), (True, 2)])
 def test_a_new_training_starts_a_new_history(append, expected):
-    report, model = kbs.VerificationReport(clusters(), append=append), compiled()
+    report, model = kbs.VerificationReport(clusters(), append=append), compiled(run_eagerly=True)
     for _ in range(2):
         fit(report, epochs=1, model=model)
     assert len(report.history_) == expected
 
 
-def test_bad_input():
-    x, y = clusters()
+@pytest.mark.numpy_only
+def test_bad_arguments_of_the_report(x, y):
     one_kind = kbs.BalancedPairSequence(x, y, batch_size=8, positive_fraction=0.0)
     for arguments, error, match in [
         ({"validation_data": x}, TypeError, r"\(x, y\) with class labels"),
@@ -168,8 +168,7 @@ def test_bad_input():
             kbs.VerificationReport(**{"validation_data": (x, y), **arguments})
 
 
-def test_a_model_that_does_not_fit_is_found_before_training():
-    x, y = clusters()
+def test_a_model_that_does_not_fit_is_found_before_training(x, y):
     report = kbs.VerificationReport((x, y), higher_is_similar=False)
     with pytest.raises(ValueError, match="higher_is_similar"):
         kbs.VerificationReport((x, y)).set_model(compiled("mse"))
