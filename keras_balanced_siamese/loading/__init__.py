@@ -1,4 +1,4 @@
-"""Indices -> arrays: reading samples from any source, ahead of time and into memory that is used again."""
+"""Loading of samples by index, from any source and ahead of time."""
 
 from keras_balanced_siamese.loading._prefetch import Prefetch as Prefetch
 from keras_balanced_siamese.loading._sources import Loader as Loader

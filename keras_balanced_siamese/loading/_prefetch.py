@@ -1,4 +1,4 @@
-"""Batches that are loaded before they are asked for, by worker threads or processes."""
+"""Batches that worker threads or processes load before they are requested."""
 
 import multiprocessing
 import os
@@ -16,17 +16,20 @@ _loader: Loader | None = None  # of a worker process
 
 
 class Prefetch:
-    """Loads the batches that probably come next.
+    """Loads the batches that are expected next.
 
-    Keras starts workers of its own, but on some backends they hand out old batches after a model was built by `fit`,
-    and on all they fix the sample weights when they fetch a batch. Here only the samples are loaded ahead. A wrong
-    guess costs time and nothing else, because each batch is asked for by its number.
+    Keras starts workers of its own, but on some backends they return old batches after `fit` has built a model, and on
+    all backends they fix the sample weights when they fetch a batch. Here only the samples are loaded ahead.
+
+    The expected order is that of `fit`: ascending, or shuffled by `random.shuffle` of Python's global generator, whose
+    state is saved just before. Every batch is requested by its number, so a wrong expectation costs time and never
+    changes a batch. Without the saved state, workers would not help under `fit(shuffle=True)`, the default.
 
     Args:
-        loader: What loads; a process gets a copy of it.
-        workers: Threads or processes.
-        use_multiprocessing: Whether they are processes, started in the way that is Python's default.
-        ahead: Batches to have in hand or under way.
+        loader: Loads the samples; a worker process gets a copy.
+        workers: Number of threads or processes.
+        use_multiprocessing: Whether the workers are processes, started by Python's default method.
+        ahead: Number of batches to keep loaded or in progress.
     """
 
     def __init__(self, loader: Loader, workers: int, use_multiprocessing: bool, ahead: int):
@@ -37,32 +40,32 @@ class Prefetch:
         self.active = workers > 1 or (workers == 1 and use_multiprocessing)
         self._reset()
 
-    def watch(self) -> None:
-        """Note how the dice lie: Keras asks for the number of batches just before it shuffles them."""
+    def save_random_state(self) -> None:
+        """Save the state of Python's global random generator: Keras reads the length just before it shuffles."""
         if self.active:
-            self._dice = random.getstate()
+            self._random_state = random.getstate()
 
     def get(self, plan: Hashable, index: int, steps: int, job: Callable[[int], tuple[Any, ...]]) -> Any:
         """The samples of batch `index`.
 
         Args:
-            plan: What the batches belong to; those of another plan are forgotten.
-            index: Number of the batch, of `steps`.
-            steps: Batches there are.
-            job: From a batch's number to the arguments of `Loader.load`.
+            plan: The plan of the epoch; batches of another plan are dropped.
+            index: Number of the batch.
+            steps: Number of batches in the epoch.
+            job: Function from the number of a batch to the arguments of `Loader.load`.
         """
         with self._lock:
-            if self._pid != os.getpid():  # a fork: the threads are not here
+            if self._pid != os.getpid():  # after a fork, the threads do not exist here
                 self._reset()
-            if plan is not self._plan or not self._coming or self._coming[0] != index:
+            if plan is not self._plan or not self._expected or self._expected[0] != index:
                 self._invalidate()
-                self._plan, self._coming = plan, deque(self._guess(index, steps))
-            self._coming.popleft()
-            mine = self._futures.pop(index, None) or self._submit(job(index))
-            for k in range(min(self.ahead, len(self._coming))):
-                if self._coming[k] not in self._futures:
-                    self._futures[self._coming[k]] = self._submit(job(self._coming[k]))
-        return mine.result()
+                self._plan, self._expected = plan, deque(self._order(index, steps))
+            self._expected.popleft()
+            requested = self._futures.pop(index, None) or self._submit(job(index))
+            for k in range(min(self.ahead, len(self._expected))):
+                if self._expected[k] not in self._futures:
+                    self._futures[self._expected[k]] = self._submit(job(self._expected[k]))
+        return requested.result()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -77,16 +80,16 @@ class Prefetch:
         self._executor: Executor | None = None
         self._futures: dict[int, Future[Any]] = {}
         self._plan: Hashable = None
-        self._coming: deque[int] = deque()
-        self._dice: Any = None
+        self._expected: deque[int] = deque()
+        self._random_state: Any = None
 
-    def _guess(self, index: int, steps: int) -> list[int]:
-        """The order of an epoch that begins with `index`: shuffled as Keras does it, or one after the other."""
+    def _order(self, index: int, steps: int) -> list[int]:
+        """The expected order of an epoch that begins with batch `index`."""
         order = list(range(steps))
-        if self._dice is not None:
-            dice = random.Random()
-            dice.setstate(self._dice)
-            dice.shuffle(order)
+        if self._random_state is not None:
+            generator = random.Random()
+            generator.setstate(self._random_state)
+            generator.shuffle(order)
             if order[0] == index:
                 return order
         return list(range(index, steps))
@@ -95,7 +98,7 @@ class Prefetch:
         if self._executor is None:
             if self.use_multiprocessing:
                 context = multiprocessing.get_context()
-                self._executor = ProcessPoolExecutor(self.workers, context, _keep, (self.loader,))
+                self._executor = ProcessPoolExecutor(self.workers, context, _set_loader, (self.loader,))
             else:
                 self._executor = ThreadPoolExecutor(self.workers)
             weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
@@ -109,7 +112,7 @@ class Prefetch:
         self._futures.clear()
 
 
-def _keep(loader: Loader) -> None:
+def _set_loader(loader: Loader) -> None:
     global _loader
     _loader = loader
 

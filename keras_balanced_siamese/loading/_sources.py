@@ -1,4 +1,4 @@
-"""Reading samples by index from anything that holds them."""
+"""Sources of samples: reading by index, and transforms."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -6,17 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese.loading._buffers import Buffers
-
 
 class Loader:
-    """A source and what is done with its samples; worker processes get a copy.
+    """A source with the transforms of its samples; each worker process gets a copy.
 
     Args:
-        source: What `open_source` returned.
+        source: The result of `open_source`.
         transform: Function of one sample, or `None`.
         batch_transform: Function of the stacked samples, or `None`.
-        seed: Of the generators that they get if they have a parameter `rng`.
+        seed: The seed of the generators for transforms with a parameter `rng`.
     """
 
     def __init__(
@@ -30,8 +28,6 @@ class Loader:
         self.transform = transform
         self.batch_transform = batch_transform
         self.seed = seed
-        self._buffers = Buffers()
-        self._whole_rows = isinstance(source, np.ndarray) and _has_whole_rows(source)
         self._item_rng = transform is not None and _takes_rng(transform)
         self._batch_rng = batch_transform is not None and _takes_rng(batch_transform)
 
@@ -39,23 +35,21 @@ class Loader:
         """The samples at `index`, in that order, transformed: an array `(len(index), ...)`, or a tuple or dict of them.
 
         Args:
-            index: Of the samples.
-            epoch: For the generators of random numbers.
-            batch: Its number.
-            rows: The samples themselves, if they are not those of the source.
+            index: The indices of the samples.
+            epoch: Number of the epoch, for the random generators.
+            batch: Number of the batch.
+            rows: The samples themselves, if they are not read from the source.
 
         Raises:
-            RuntimeError: If a transform fails; it names the sample or the batch.
+            RuntimeError: If a transform fails; the message names the sample or the batch.
         """
         if self.transform is not None:
             found = [self._item(i, epoch, None if rows is None else rows[k]) for k, i in enumerate(index.tolist())]
             samples = _stack(found)
         elif rows is not None:
             samples = rows
-        elif self._whole_rows:  # the same as below, without a look at what kind of source it is
-            samples = _take(self.source, index, self._buffers)
         else:
-            samples = map_parts(lambda part: _rows(part, index, self._buffers), self.source)
+            samples = map_parts(lambda part: _rows(part, index), self.source)
         if self.batch_transform is None:
             return samples
         try:
@@ -83,8 +77,8 @@ class Loader:
                 f"`transform` failed on the sample x[{i}]{shown} with {type(error).__name__}: {error}"
             ) from error
 
-    def _rng(self, wanted: bool, epoch: int, i: int, kind: int) -> dict[str, np.random.Generator]:
-        return {"rng": np.random.default_rng([self.seed, epoch, i, 4 + kind])} if wanted else {}
+    def _rng(self, takes_rng: bool, epoch: int, i: int, kind: int) -> dict[str, np.random.Generator]:
+        return {"rng": np.random.default_rng([self.seed, epoch, i, 4 + kind])} if takes_rng else {}
 
 
 def _takes_rng(function: Callable[..., Any]) -> bool:
@@ -95,7 +89,7 @@ def _takes_rng(function: Callable[..., Any]) -> bool:
 
 
 def open_source(x: Any) -> Any:
-    """Make `x` readable: unwrap tensors and data frames; keep arrays, files and lists as they are."""
+    """Make `x` readable: convert tensors and data frames to arrays; keep arrays, files and lists."""
     if isinstance(x, Mapping):
         return {key: open_source(part) for key, part in x.items()}
     if isinstance(x, tuple):
@@ -115,13 +109,13 @@ def open_source(x: Any) -> Any:
 
 
 def check_lengths(source: Any, n: int) -> None:
-    """Refuse sources that do not have `n` samples each."""
+    """Check that each source has `n` samples."""
     if not list(parts(source)):
         raise ValueError("`x` must hold at least one input. Received: an empty tuple or dict")
     for part in parts(source):
         if length(part) != n:
             raise ValueError(
-                f"`x` and `y` must have the same length; several inputs go into a tuple or a dict, not a list. "
+                f"`x` and `y` must have the same length; pass several inputs as a tuple or a dict, not as a list. "
                 f"Received: len(x)={length(part)}, len(y)={n}"
             )
 
@@ -143,7 +137,7 @@ def parts(source: Any) -> Iterator[Any]:
 
 
 def halves(samples: Any, middle: int) -> tuple[Any, Any]:
-    """Split what was read at once into left and right."""
+    """Split samples that were read together into left and right ones."""
     if isinstance(samples, Mapping):
         pairs = {key: halves(part, middle) for key, part in samples.items()}
         return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
@@ -154,7 +148,7 @@ def halves(samples: Any, middle: int) -> tuple[Any, Any]:
 
 
 def map_parts(function: Callable[[Any], Any], source: Any) -> Any:
-    """What the function makes of each single source, in the same tuples and dicts."""
+    """Apply a function to each single source, and return the results in the same tuples and dicts."""
     if isinstance(source, Mapping):
         return {key: map_parts(function, part) for key, part in source.items()}
     if isinstance(source, tuple):
@@ -162,24 +156,14 @@ def map_parts(function: Callable[[Any], Any], source: Any) -> Any:
     return function(source)
 
 
-def _rows(part: Any, index: np.ndarray, buffers: Buffers) -> np.ndarray:
+def _rows(part: Any, index: np.ndarray) -> np.ndarray:
     if isinstance(part, np.ndarray):
-        return _take(part, index, buffers) if _has_whole_rows(part) else np.asarray(part[index])
+        return np.asarray(part[index])
     if hasattr(part, "shape") and hasattr(part, "dtype"):
         # h5py takes only ascending indices without repeats
         ascending, position = np.unique(index, return_inverse=True)
         return np.asarray(part[ascending])[position.reshape(-1)]
     return np.stack([np.asarray(part[i]) for i in index.tolist()])
-
-
-def _has_whole_rows(part: np.ndarray) -> bool:
-    """Whether `take` can copy row by row; otherwise it first copies the whole array."""
-    return part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative and not part.dtype.hasobject
-
-
-def _take(part: np.ndarray, index: np.ndarray, buffers: Buffers) -> np.ndarray:
-    rows = buffers.empty((len(index), *part.shape[1:]), part.dtype)
-    return part.take(index, axis=0, out=rows, mode="clip")  # "raise" would fill another array first
 
 
 def _stack(items: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Labels and class shares -> the samples that meet in each batch."""
+"""Selection of the samples that meet in each batch, from labels and class shares."""
 
 from keras_balanced_siamese.sampling._class_shares import scale_shares as scale_shares
 from keras_balanced_siamese.sampling._epoch_sequence import EpochSequence as EpochSequence

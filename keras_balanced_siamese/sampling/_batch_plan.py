@@ -1,4 +1,4 @@
-"""How often each class comes in an epoch -> which classes and samples meet in each batch."""
+"""Composition of the batches of an epoch: the classes and the samples of each."""
 
 from typing import NamedTuple
 
@@ -7,30 +7,30 @@ import numpy as np
 from keras_balanced_siamese.sampling._resampling import Pool, nth_of_class
 from keras_balanced_siamese.sampling._sample_order import Order
 
-AT_ONCE = 2**17  # samples that are looked up together: what lies between fits into the cache
+AT_ONCE = 2**17  # samples that are looked up together, so that intermediate arrays fit into the cache
 
 
 class BatchPlan(NamedTuple):
     """The batches of one epoch, in the order in which they are served."""
 
     class_of: np.ndarray  # (steps, P) int32, the classes of each batch
-    samples: np.ndarray  # (steps, P K), those of each batch, class after class
+    samples: np.ndarray  # (steps, P K) the samples of each batch, class after class
     codes: np.ndarray  # (N,) class of each sample
     synthetic: np.ndarray | None  # (N, d) the samples, if resampling generated them
 
 
 def compose(visits: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Share out the classes among the batches, no class twice in one batch.
+    """Distribute the classes over the batches, with no class twice in one batch.
 
-    - All visits lie on a line, class after class; visit `i` goes to batch `i mod steps`. No class has more than `steps`
-      visits, so it meets each batch once at most.
-    - Then, again and again, batches form random pairs, and each pair shares out anew, at random, the classes that only
-      one of the two has. So many rounds make a combination of classes as likely as chance does.
+    - The visits are put in a line, class after class, and visit `i` goes to batch `i mod steps`. No class has more than
+      `steps` visits, so it comes at most once in each batch.
+    - Then, in several rounds, the batches are paired at random, and each pair redistributes at random the classes that
+      only one of the two has. The number of rounds suffices to make all combinations of classes about equally likely.
 
     Args:
-        visits: `(C,)` batches in which each class comes, at most `steps`, with the sum `steps` times P.
+        visits: `(C,)` number of batches in which each class comes, at most `steps`, with the sum `steps` times P.
         steps: Number of batches.
-        rng: Where chance comes from.
+        rng: The random generator.
 
     Returns:
         int32 `(steps, P)`.
@@ -41,19 +41,19 @@ def compose(visits: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndar
     """
     line = rng.permutation(len(visits))
     batches = np.repeat(line.astype(np.int32), visits[line]).reshape(-1, steps).T.copy()
-    for _ in range(4 + steps.bit_length() // 2):  # each round halves what is left of the first order
+    for _ in range(4 + steps.bit_length() // 2):  # each round halves the remains of the initial order
         pairs = rng.permutation(steps)[: steps - steps % 2].reshape(-1, 2)
         batches[pairs] = _traded(batches[pairs], rng)
     return batches
 
 
 def _traded(pairs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`(m, 2, P)` pairs of batches with the classes that only one of the two has shared out anew."""
+    """`(m, 2, P)` pairs of batches in which the classes that only one of the two has are redistributed."""
     both = pairs.reshape(len(pairs), 2 * pairs.shape[2]).astype(np.int64)
     both.sort(axis=1)
     twice = both[:, 1:] == both[:, :-1]
     key = rng.integers(1, 2**31 - 1, both.shape)
-    key[:, :-1][twice] = 0  # of a class that both have, one to the left end and one to the right
+    key[:, :-1][twice] = 0  # a class that both have: one copy goes to the left end, one to the right
     key[:, 1:][twice] = 2**31 - 1
     key <<= 32
     key |= both
@@ -66,8 +66,8 @@ def take_samples(class_of: np.ndarray, before: np.ndarray, k: int, order: Order,
 
     Args:
         class_of: `(steps, P)` the classes of each batch.
-        before: `(C,)` visits of the classes in earlier epochs, after which they go on.
-        k: Samples that a visit takes.
+        before: `(C,)` number of visits of the classes in earlier epochs.
+        k: Number of samples of a visit.
         order: The order of the samples of each class.
         pool: The samples.
 

@@ -1,4 +1,4 @@
-"""Labels and the wishes for an epoch -> in how many batches each class comes, and the batches."""
+"""Per-class quotas of batches for one epoch, and the batches drawn by them."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -15,26 +15,26 @@ from keras_balanced_siamese.sampling._sample_order import Order, random_order
 
 
 class BatchQuotas(NamedTuple):
-    """The samples of one epoch, and how many batches contain each class."""
+    """The samples of one epoch, and the number of batches that contain each class."""
 
     source: EpochSource
-    repeats: float  # how often two samples of a class may meet
-    caps: np.ndarray  # (C,) batches in which the class may come
-    expected: np.ndarray  # (C,) batches in which the class comes
+    repeats: float  # largest number of times that two samples of a class meet
+    caps: np.ndarray  # (C,) largest number of batches that contain the class
+    expected: np.ndarray  # (C,) expected number of batches that contain the class
 
 
 class BatchSampler:
-    """Draws the batches of each epoch; the same ones for the same epoch.
+    """Sampler of the batches of each epoch, reproducible by epoch number.
 
     Args:
-        labels: Of all samples.
+        labels: The labels of all samples.
         x: The samples, for a `resampling` that reads them.
-        options: How they are drawn.
+        options: The options for drawing samples.
         classes_per_batch: P.
         samples_per_class: K.
-        steps_per_epoch: Batches in an epoch; `None` means about as many samples as the data.
+        steps_per_epoch: Batches in an epoch; `None` means about as many samples as there are.
         min_samples: Classes of fewer samples are left out.
-        seed: Of all epochs.
+        seed: The seed of all epochs.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class BatchSampler:
         kept = options.resampling is None or (
             isinstance(options.resampling, str) and options.resampling == "oversample"
         )
-        self._fresh = not kept  # each epoch has samples of its own
+        self._fresh = not kept  # whether each epoch has its own samples
         self._order: Order | None = None
         self._past: tuple[ClassSampler, int, np.ndarray, np.ndarray] | None = None
 
     def quotas(self, epoch: int) -> BatchQuotas:
-        """The batches in which each class comes.
+        """The number of batches in which each class comes.
 
         Raises:
             ValueError: If too few classes can take part.
@@ -78,9 +78,9 @@ class BatchSampler:
         total, n_able = self.steps * self.classes_per_batch, int((able > 0).sum())
         if n_able < self.classes_per_batch:
             raise ValueError(
-                f"A batch of {self.classes_per_batch} classes needs as many classes with a share above 0 and at least "
-                f"{self.min_samples} samples. Pass a smaller `classes_per_batch` or `min_samples`, or collect more "
-                "samples. "
+                f"A batch of {self.classes_per_batch} classes needs {self.classes_per_batch} classes or more with a "
+                f"share above 0 and at least {self.min_samples} samples. Pass a smaller `classes_per_batch` or "
+                "`min_samples`, or collect more samples. "
                 f"Received: {n_able} such classes of {len(count)}, classes_per_batch={self.classes_per_batch}"
             )
         pairs, a_visit = _pairs(count), _pairs(np.minimum(count, self.samples_per_class))
@@ -88,7 +88,7 @@ class BatchSampler:
         caps = np.minimum(np.floor(repeats * pairs / a_visit), self.steps)
         if caps[able > 0].sum() >= total:
             return BatchQuotas(source, repeats, caps, fill(total, able, caps))
-        # a cap that cannot hold is raised until it can, and then each class comes as often as it may
+        # if the caps are too low, they are raised, and each class then comes as often as its cap allows
         expected = fill(total, np.where(able > 0, pairs / a_visit, 0.0), np.full(len(pairs), float(self.steps)))
         return BatchQuotas(source, float((expected * a_visit / pairs).max()), expected, expected)
 
@@ -104,14 +104,14 @@ class BatchSampler:
         return BatchPlan(class_of, samples, source.codes, source.synthetic)
 
     def class_distribution(self, epoch: int) -> np.ndarray:
-        """The share `(C,)` of each class in what is drawn, with the sum 1."""
+        """The share `(C,)` of each class among the samples of an epoch, with the sum 1."""
         return self.quotas(epoch).expected / (self.steps * self.classes_per_batch)
 
     def warn(self) -> None:
-        """Warn of what the first epoch cannot do."""
+        """Warn of classes that are left out or copied, and of a limit that is too low, in the first epoch."""
         quotas, classes = self.quotas(0), self.labels.classes
-        count, wanted = quotas.source.pool.count, quotas.source.shares > 0
-        left_out = np.flatnonzero(wanted & (count < self.min_samples))
+        count, with_share = quotas.source.pool.count, quotas.source.shares > 0
+        left_out = np.flatnonzero(with_share & (count < self.min_samples))
         if len(left_out):
             _warn(
                 f"{count_and_names([classes[c] for c in left_out])} of {len(classes)} left out: fewer samples than "
@@ -121,7 +121,7 @@ class BatchSampler:
         if len(short):
             _warn(
                 f"{count_and_names([classes[c] for c in short])} of {len(classes)} with fewer samples than "
-                f"samples_per_class={self.samples_per_class}: a batch holds copies of them. Pass a smaller "
+                f"samples_per_class={self.samples_per_class}: a batch holds copies of their samples. Pass a smaller "
                 f"`samples_per_class`, or min_samples={self.samples_per_class} to leave them out"
             )
         if quotas.repeats > self.options.repeats:
@@ -136,12 +136,11 @@ class BatchSampler:
         return round_with_debts(expected, owed, self.steps * self.classes_per_batch, rng)
 
     def _before(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The visits `(C,)` of each class in all epochs before this one, and how many more it was to have."""
+        """The visits `(C,)` of each class in all earlier epochs, and the visits still owed to it."""
         n_classes = len(self.labels.classes)
         past = self._past
-        if (
-            self._fresh or past is None or past[0] is not self.class_sampler or past[1] > epoch
-        ):  # other shares, or later
+        # no record, one of other shares, or one of a later epoch
+        if self._fresh or past is None or past[0] is not self.class_sampler or past[1] > epoch:
             past = (self.class_sampler, 0, np.zeros(n_classes, np.int64), np.zeros(n_classes))
         _, begin, visits, owed = past
         expected = None
@@ -161,7 +160,7 @@ class BatchSampler:
 
 
 def _pairs(count: np.ndarray) -> np.ndarray:
-    """Pairs of `count` samples; a sample alone counts as one."""
+    """Number of pairs of `count` samples, at least 1."""
     return np.maximum(count * (count - 1) // 2, 1)
 
 

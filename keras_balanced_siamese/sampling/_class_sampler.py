@@ -1,4 +1,4 @@
-"""Labels, class shares and resampling -> what each epoch may draw from."""
+"""Samples and class shares of each epoch, after resampling."""
 
 import copy
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from keras_balanced_siamese.sampling._resampling import Pool, check_resampling, 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """The arguments of a sequence that decide which samples are drawn; see `BalancedPairSequence`."""
+    """Arguments of a sequence for drawing samples; see `BalancedPairSequence`."""
 
     class_sampling: ClassSampling
     resampling: Any
@@ -35,17 +35,17 @@ class EpochSource(NamedTuple):
     pool: Pool
     codes: np.ndarray  # (N,) class of each sample
     synthetic: np.ndarray | None  # (N, d) the samples, if resampling generated them
-    shares: np.ndarray  # (C,) of the classes
+    shares: np.ndarray  # (C,) share of each class
 
 
 class ClassSampler:
-    """The samples and the class shares of each epoch; the same ones for the same epoch.
+    """The samples and the class shares of each epoch, reproducible by epoch number.
 
     Args:
-        labels: Of all samples.
+        labels: The labels of all samples.
         x: The samples, for a `resampling` that reads them.
-        options: How they are drawn.
-        seed: Of all epochs.
+        options: The options for drawing samples.
+        seed: The seed of all epochs.
     """
 
     def __init__(self, labels: Labels, x: Any, options: SamplingOptions, seed: int):
@@ -53,9 +53,9 @@ class ClassSampler:
         check_resampling(options.resampling)
         progressive = isinstance(class_sampling, str) and class_sampling == PROGRESSIVE
         if progressive != (epochs is not None):
-            cure = "pass `epochs` too, over how many" if progressive else "leave it out otherwise"
+            cure = "Pass the number of `epochs` too" if progressive else "Leave it out otherwise"
             raise ValueError(
-                "`epochs` is for class_sampling='progressive', which goes from natural to balanced shares: "
+                "`epochs` is for class_sampling='progressive', which goes from natural to balanced shares. "
                 f"{cure}. Received: class_sampling={class_sampling!r}, epochs={epochs!r}"
             )
         if len(labels.counts) < 2:
@@ -69,11 +69,11 @@ class ClassSampler:
         self._all = whole_pool(labels.codes, labels.counts, np.random.default_rng([seed, 0, 2]))
         self._pooled: tuple[int, tuple[Pool, np.ndarray, np.ndarray | None]] | None = None
         self.total = int(self._pool(0)[0].nominal_count.sum())  # nominal number of samples of the first epoch
-        self.last_epoch = (self.epochs or 1) - 1  # after which the shares stay as they are
+        self.last_epoch = (self.epochs or 1) - 1  # the shares stay the same after it
 
     @property
     def class_sampling(self) -> ClassSampling:
-        """What the shares follow; those that were given class by class are scaled to the sum 1."""
+        """The rule of the shares, or the shares by class, scaled to the sum 1."""
         if isinstance(self._sampling, np.ndarray):
             return dict(zip(self.labels.classes, self._sampling.tolist(), strict=True))
         return self._sampling
@@ -91,24 +91,24 @@ class ClassSampler:
         """A sampler with other shares.
 
         Raises:
-            ValueError: If the shares move by themselves, or the new ones would.
+            ValueError: If the present or the new shares are progressive.
         """
         if self.epochs is not None or (isinstance(class_sampling, str) and class_sampling == PROGRESSIVE):
             raise ValueError(
-                "Progressive shares move by themselves: construct the sequence with the `class_sampling` that is to be "
-                f"changed, and change it to a fixed one. Received: {class_sampling!r} in place of "
-                f"{self.class_sampling!r}"
+                "Progressive shares cannot be assigned or replaced, as they change with the epoch. Construct the "
+                "sequence with another `class_sampling`, and assign another one. "
+                f"Received: {class_sampling!r} in place of {self.class_sampling!r}"
             )
         return self.with_sampling(self._resolved(class_sampling))
 
     def with_sampling(self, sampling: str | float | np.ndarray) -> "ClassSampler":
-        """A sampler by another rule, or with shares `(C,)` that have the sum 1."""
+        """A sampler with another rule, or with shares `(C,)` of the sum 1."""
         changed = copy.copy(self)
         changed._sampling = sampling
         return changed
 
     def _resolved(self, class_sampling: ClassSampling) -> str | float | np.ndarray:
-        """A rule as it is; the shares `(C,)` of a mapping, aligned with the classes once and not for each epoch."""
+        """A rule unchanged, or the shares `(C,)` of a mapping, aligned with the classes once for all epochs."""
         if isinstance(class_sampling, (str, Real)):
             return class_sampling
         return class_shares(self.labels.classes, self.labels.counts, class_sampling)

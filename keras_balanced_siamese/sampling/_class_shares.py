@@ -1,4 +1,4 @@
-"""Labels -> which share of an epoch each class gets."""
+"""Class shares: the share of each class in an epoch."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -15,7 +15,7 @@ PROGRESSIVE = "progressive"
 def class_shares(
     classes: list[Label], counts: np.ndarray, sampling: ClassSampling = "balanced", progress: float = 0.0
 ) -> np.ndarray:
-    """The share of each class among what is drawn.
+    """The share of each class among the samples that are drawn.
 
     ```
     share_c = n_c ** q / sum over k of n_k ** q
@@ -24,8 +24,8 @@ def class_shares(
     Args:
         classes: The class labels.
         counts: `(len(classes),)` samples of each class.
-        sampling: `"balanced"` (q = 0, every class as often as any other), `"sqrt"` (q = 1/2), `"natural"` (q = 1, as in
-            the data), the number q itself (negative values favour rare classes), `"progressive"` (from natural to
+        sampling: `"balanced"` (q = 0, the same for each class), `"sqrt"` (q = 1/2), `"natural"` (q = 1, as in the
+            data), the number q itself (negative values favour rare classes), `"progressive"` (from natural to
             balanced), or a mapping of class to share, which is scaled to the sum 1.
         progress: For `"progressive"`: from 0, natural, to 1, balanced.
 
@@ -62,13 +62,13 @@ def class_shares(
 
 
 def scale_shares(shares: np.ndarray) -> np.ndarray:
-    """Shares with the sum 1; those that have it stay the same to the last bit, however often they come back."""
+    """Shares with the sum 1; shares that already have the sum 1 stay equal to the last bit."""
     total = shares.sum()
     return shares if abs(total - 1.0) < 1e-12 else shares / total
 
 
 def natural_fraction(shares: np.ndarray, counts: np.ndarray) -> float:
-    """How often two samples are of one class, if each is drawn by its class's share and they are not the same sample.
+    """The probability that two different samples are of one class, if their classes are drawn by the shares.
 
     ```
     (sum of v_c^2 (1 - 1/n_c)) / (1 - sum of v_c^2 / n_c)

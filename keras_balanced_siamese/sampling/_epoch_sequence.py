@@ -1,4 +1,4 @@
-"""What data sets that draw every epoch anew have in common: epochs, live class weights, workers, parts."""
+"""Common base of the sequences: epochs, class weights and shares, workers, shards."""
 
 import copy
 import itertools
@@ -22,7 +22,7 @@ Self = TypeVar("Self", bound="EpochSequence")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadingOptions:
-    """The arguments of a sequence that decide how samples are loaded; see `BalancedPairSequence`."""
+    """Arguments of a sequence for loading samples; see `BalancedPairSequence`."""
 
     transform: Callable[..., Any] | None
     batch_transform: Callable[..., Any] | None
@@ -32,18 +32,18 @@ class LoadingOptions:
 
 
 class EpochSequence(PyDataset):
-    """A data set whose batches are a function of (seed, epoch, index).
+    """Data set whose batches are a function of (seed, epoch, index).
 
-    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size`, `_weights` and `_sampler`, and has
-    `_draw(epoch)`, which returns the epoch's plan, with an attribute `codes`, and `_index(plan, number)`, the samples
-    of a batch.
+    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size`, `_weights` and `_sampler`. It implements
+    `_draw(epoch)`, which returns the plan of the epoch with the attributes `codes` and `synthetic`, and
+    `_index(plan, number)`, which returns the sample indices of a batch.
 
     Args:
         x: The samples.
-        y: Their class labels.
-        loading: How samples are loaded.
+        y: The class labels of the samples.
+        loading: The options for loading samples.
         redraw: Whether every epoch is drawn anew.
-        seed: Of all epochs; `None` takes one from the operating system.
+        seed: The seed of all epochs; `None` takes one from the operating system.
     """
 
     _total: int
@@ -54,7 +54,7 @@ class EpochSequence(PyDataset):
     _samples_per_item = 1
 
     def __init__(self, x: Any, y: ArrayLike, loading: LoadingOptions, *, redraw: bool, seed: int | None):
-        super().__init__()  # Keras shall start no workers
+        super().__init__()  # the defaults: Keras starts no workers
         self._labels: Labels = encode_labels(y, "y")
         source = open_source(x)
         check_lengths(source, len(self._labels.codes))
@@ -71,7 +71,7 @@ class EpochSequence(PyDataset):
         self._epoch_plan: tuple[int, Any] | None = None
 
     def __len__(self) -> int:
-        self._prefetch.watch()
+        self._prefetch.save_random_state()
         return self._steps // self._part[1]
 
     @property
@@ -86,12 +86,12 @@ class EpochSequence(PyDataset):
 
     @property
     def labels(self) -> np.ndarray:
-        """`(n,)` position in `classes` of each sample; a sampler that makes samples adds theirs."""
+        """`(n,)` position in `classes` of each sample; generated samples come after those of `x`."""
         return self._current()[1].codes
 
     @property
     def class_weight(self) -> Mapping[Label, float]:
-        """The weight of each class as it is now; assign a mapping to change it from the next batch on."""
+        """The current weight of each class; an assigned mapping takes effect with the next batch."""
         return MappingProxyType(dict(zip(self.classes, self._weights.tolist(), strict=True)))
 
     @class_weight.setter
@@ -100,9 +100,9 @@ class EpochSequence(PyDataset):
 
     @property
     def class_sampling(self) -> ClassSampling:
-        """What the share of each class follows; assign another one and the epoch is drawn anew by that.
+        """The rule of the class shares, or the shares by class; when assigned, the epoch is drawn anew.
 
-        Shares that were given class by class come back with the sum 1.
+        Shares by class are scaled to the sum 1.
         """
         return self._sampler.class_sampler.class_sampling
 
@@ -111,22 +111,22 @@ class EpochSequence(PyDataset):
         self._draw_from(self._sampler.class_sampler.changed(class_sampling))
 
     def _draw_from(self, source: ClassSampler) -> None:
-        sampler = copy.copy(self._sampler)  # copies of this sequence keep the one they have
+        sampler = copy.copy(self._sampler)  # copies of this sequence keep their sampler
         sampler.class_sampler = source
-        sampler.quotas(self._epoch)  # raises if nothing can be drawn by these shares
+        sampler.quotas(self._epoch)  # raises if these shares leave too few classes
         self._sampler, self._epoch_plan = sampler, None
 
     @property
     def class_shares(self) -> dict[Label, float]:
-        """The share of each class that `class_sampling` means in this epoch, with the sum 1.
+        """The share of each class by `class_sampling` in this epoch, with the sum 1.
 
-        What is drawn, `class_distribution`, differs where a class is too small for its share.
+        The shares that are drawn, `class_distribution`, differ where a class cannot fill its share.
         """
         return dict(zip(self.classes, self.shares_by_code.tolist(), strict=True))
 
     @property
     def weights_by_code(self) -> np.ndarray:
-        """The weights `(C,)` in the order of `classes`; assign checked ones."""
+        """The weights `(C,)` in the order of `classes`; assigned values are not checked."""
         return self._weights
 
     @weights_by_code.setter
@@ -135,7 +135,7 @@ class EpochSequence(PyDataset):
 
     @property
     def shares_by_code(self) -> np.ndarray:
-        """The class shares `(C,)` of this epoch in the order of `classes`; assign checked ones with the sum 1."""
+        """The class shares `(C,)` of this epoch in the order of `classes`; assigned ones must have the sum 1."""
         return self._sampler.class_sampler.epoch_source(self._epoch).shares
 
     @shares_by_code.setter
@@ -149,29 +149,29 @@ class EpochSequence(PyDataset):
 
     @property
     def epoch(self) -> int:
-        """The epoch that is drawn now."""
+        """The number of the current epoch."""
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that is drawn: the way to go on exactly where an interrupted training stopped.
+        """Set the epoch to draw, for example to resume an interrupted training.
 
-        `fit` alone counts on from there by itself. `AdaptiveClassWeight` sets it before each epoch.
+        `fit` continues from this epoch. `AdaptiveClassWeight` sets it before each epoch.
         """
         self._epoch = whole("epoch", epoch, 0)
         self._served = 0
 
     def on_epoch_end(self) -> None:
-        """Go to the next epoch, if this one was really drawn: Keras also calls this before the first one."""
+        """Go to the next epoch if all batches of this one were drawn; Keras also calls this before the first epoch."""
         if self.redraw and self._served >= self._steps // self._part[1]:
             self.set_epoch(self._epoch + 1)
 
     @property
     def plan(self) -> Any:
-        """What this epoch draws: all its samples as indices."""
+        """The samples of this epoch as indices, with their classes."""
         return self._current()[1]
 
     def replace_plan(self, plan: Any) -> None:
-        """Draw something else in this epoch: what `HardPairMining` does."""
+        """Replace the plan of this epoch, as `HardPairMining` does."""
         self._epoch_plan = (self._epoch, plan)
 
     def load(self, index: np.ndarray) -> Any:
@@ -180,23 +180,26 @@ class EpochSequence(PyDataset):
         return self._loader.load(index, self._epoch, self._steps, None if synthetic is None else synthetic[index])
 
     def shard(self: Self, index: int, count: int) -> Self:
-        """The part of one process in training on several: its batches are `index`, `index + count` and so on.
+        """The part of one training process of several: the batches `index`, `index + count` and so on.
 
-        The parts are disjoint and equally long, and together they are the whole epoch. Each process makes the same
-        sequence, with the same `seed`, and takes its own part.
+        The parts are disjoint, equally long and together the whole epoch. Each process constructs the same sequence,
+        with the same `seed`, and takes its own part.
 
         Raises:
-            ValueError: If the batches cannot be shared out equally, or there is no such part.
+            ValueError: If the batches cannot be divided equally, or there is no such part.
         """
         count = whole("count", count, 1)
         if not 0 <= whole("index", index, 0) < count:
             raise ValueError(f"`index` must be from 0 to count - 1. Received: index={index}, count={count}")
         if self._part != (0, 1):
-            raise ValueError(f"This is already part {self._part[0]} of {self._part[1]}: take parts of the whole")
+            raise ValueError(
+                "A part cannot be divided again. Take parts of the whole sequence. "
+                f"Received: a sequence that is already part {self._part[0]} of {self._part[1]}"
+            )
         if self._steps % count or self._total % self.batch_size:
             equal = max(self._total // self.batch_size // count, 1) * count
             raise ValueError(
-                f"{count} parts cannot share {self._total} items in batches of {self.batch_size} equally: construct "
+                f"{count} parts cannot share {self._total} items in batches of {self.batch_size} equally. Construct "
                 f"the sequence with steps_per_epoch={equal}, or another multiple of {count}. "
                 f"Received: index={index}, count={count}"
             )
@@ -206,10 +209,10 @@ class EpochSequence(PyDataset):
         return part
 
     def to_tf_dataset(self) -> Any:
-        """A `tf.data.Dataset` of the batches, one epoch long; each time it is gone through, it goes to the next epoch.
+        """A `tf.data.Dataset` of the batches of one epoch; each iteration over it goes to the next epoch.
 
-        It starts at the epoch of this sequence. It takes its class weights as they are when a batch is drawn, and its
-        class shares as they are when an epoch begins: what `prefetch` has fetched keeps those it has.
+        The first iteration draws the current epoch of this sequence. Class weights are read when a batch is drawn, and
+        class shares when an epoch begins. Batches that `prefetch` has fetched keep theirs.
 
         Raises:
             ImportError: If the package for it is not installed.
@@ -228,7 +231,7 @@ class EpochSequence(PyDataset):
         return tf_dataset(batches, served[0], len(self))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_prefetch": copy.copy(self._prefetch)}  # a copy has workers of its own
+        return {**self.__dict__, "_prefetch": copy.copy(self._prefetch)}  # a copy has its own workers
 
     def _draw(self, epoch: int) -> Any:
         raise NotImplementedError
@@ -237,11 +240,11 @@ class EpochSequence(PyDataset):
         raise NotImplementedError
 
     def items_by_code(self, epoch: int) -> np.ndarray:
-        """How many samples of each class an epoch draws, `(C,)`, copies included, on average."""
+        """Expected number `(C,)` of samples of each class in an epoch, copies included."""
         return self._sampler.class_distribution(epoch) * self._total * self._samples_per_item
 
     def _current(self) -> tuple[int, Any]:
-        """The epoch and its plan, drawn once and read by all threads."""
+        """The epoch and its plan, drawn once for all threads."""
         current = self._epoch_plan
         if current is None or current[0] != self._epoch:
             epoch = self._epoch
@@ -257,11 +260,11 @@ class EpochSequence(PyDataset):
         return index % steps * parts + part
 
     def _slice(self, number: int) -> slice:
-        """Where the items of a batch are in the plan."""
+        """The place of the items of a batch in the plan."""
         return slice(number * self.batch_size, (number + 1) * self.batch_size)
 
     def _samples(self, plan: Any, epoch: int, number: int) -> Any:
-        """The samples of a batch, from a worker that has loaded them or loaded now."""
+        """The samples of a batch, loaded ahead by a worker or loaded now."""
         self._served += 1
         part, parts = self._part
 

@@ -1,4 +1,4 @@
-"""Labels and the wishes for an epoch -> what each class gets in it, and its pairs."""
+"""Per-class quotas of positive pairs for one epoch, and the pairs drawn by them."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -15,26 +15,26 @@ from keras_balanced_siamese.sampling._resampling import Pool
 
 
 class PairQuotas(NamedTuple):
-    """The samples of one epoch, and how many positive pairs each class gets."""
+    """The samples of one epoch, and the expected number of positive pairs of each class."""
 
     pool: Pool
     codes: np.ndarray  # (N,) class of each sample
     synthetic: np.ndarray | None  # (N, d) the samples, if resampling generated them
-    shares: np.ndarray  # (C,) of the classes
-    fraction: float  # of positive pairs
-    repeats: float  # how often a positive pair may come
-    expected: np.ndarray  # (C,) positive pairs of each class
+    shares: np.ndarray  # (C,) share of each class
+    fraction: float  # share of positive pairs
+    repeats: float  # largest number of times that a positive pair comes
+    expected: np.ndarray  # (C,) expected number of positive pairs of each class
 
 
 class PairSampler:
-    """Draws the pairs of each epoch; the same ones for the same epoch.
+    """Sampler of the pairs of each epoch, reproducible by epoch number.
 
     Args:
-        labels: Of all samples.
+        labels: The labels of all samples.
         x: The samples, for a `resampling` that reads them.
-        options: How they are drawn.
-        positive_fraction: Share of pairs of one class; `None` is the natural one.
-        seed: Of all epochs.
+        options: The options for drawing samples.
+        positive_fraction: Share of pairs of one class; `None` means the natural fraction.
+        seed: The seed of all epochs.
     """
 
     def __init__(self, labels: Labels, x: Any, options: SamplingOptions, *, positive_fraction: float | None, seed: int):
@@ -46,10 +46,10 @@ class PairSampler:
         self.total = self.class_sampler.total  # pairs in an epoch
 
     def quotas(self, epoch: int) -> PairQuotas:
-        """The positive pairs of each class in the epoch.
+        """The expected number of positive pairs of each class in the epoch.
 
         Raises:
-            ValueError: If the shares leave too few classes for the pairs that are wanted.
+            ValueError: If the shares leave too few classes to form the pairs.
         """
         pool, codes, synthetic, shares = self.class_sampler.epoch_source(epoch)
         fraction = self.positive_fraction
@@ -69,7 +69,7 @@ class PairSampler:
         n_positive = int(positives_before(self.total, fraction))
         distinct = pool.count * (pool.count - 1) // 2
         repeats = self.options.repeats
-        if n_positive:  # a cap that cannot hold is raised
+        if n_positive:  # a limit that is too low is raised
             repeats = max(repeats, float(-(-n_positive // int(distinct[able > 0].sum()))))
         expected = fill(n_positive, able, np.where(distinct > 0, repeats, 0.0) * np.maximum(distinct, 1))
         return PairQuotas(pool, codes, synthetic, shares, fraction, repeats, expected)
@@ -83,7 +83,7 @@ class PairSampler:
         return PairPlan(pairs, similar, quotas.codes, quotas.synthetic)
 
     def warn(self) -> None:
-        """Warn of what the first epoch cannot do."""
+        """Warn of classes of one sample, and of a limit that is too low, in the first epoch."""
         counts, quotas = self.labels.counts, self.quotas(0)
         if quotas.fraction == 0:
             return
@@ -96,7 +96,7 @@ class PairSampler:
             )
         if quotas.repeats > self.options.repeats:
             warnings.warn(
-                f"An epoch has {quotas.expected.sum():,.0f} pairs of one class, and the samples form so few that each "
+                f"An epoch has {quotas.expected.sum():,.0f} pairs of one class, but so few are different that each "
                 f"comes up to {quotas.repeats:g} times instead of max_repeats={self.options.max_repeats}. Pass a "
                 "smaller `steps_per_epoch`, or max_repeats=None",
                 stacklevel=3,

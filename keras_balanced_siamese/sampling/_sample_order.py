@@ -1,4 +1,4 @@
-"""Which samples of its class each visit to a batch takes: all before any twice, in an order that keeps changing."""
+"""Order of the samples of each class: all come once before any comes twice, and then in a new order."""
 
 from typing import NamedTuple
 
@@ -6,28 +6,28 @@ import numpy as np
 
 
 class Order(NamedTuple):
-    """What decides the order of the samples of each class."""
+    """Parameters of the order of the samples of each class."""
 
-    size: np.ndarray  # (C,) samples of the class
-    prime: np.ndarray  # (C,) the least prime not below `size`
+    size: np.ndarray  # (C,) number of samples of the class
+    prime: np.ndarray  # (C,) the smallest prime not below `size`
     key: np.ndarray  # (C,) uint64, random
 
     def places(self, class_of: np.ndarray, visit: np.ndarray, k: int) -> np.ndarray:
-        """The places of the `k` samples that each visit takes.
+        """The places of the `k` samples of each visit.
 
-        The visits of a class go along its samples, `k` at a time. Once a visit ends just where the samples end, a new
-        order begins, so the samples of one visit are distinct wherever the class has `k`:
+        The visits of a class go through its samples, `k` at a time. A new order begins once a visit ends with the last
+        sample, so the samples of one visit are distinct if the class has at least `k`:
 
         ```
-        place -> (a place + b) mod prime     with other a and b in each order, again and again while it is >= size
+        place -> (a place + b) mod prime     repeated while the result is >= size; a and b differ between orders
         ```
 
-        Over the orders, any two samples meet about as often as any other two.
+        Over the orders, any two samples meet about equally often.
 
         Args:
             class_of: `(m,)` classes.
             visit: `(m,)` the number of this visit among all visits of the class, from 0.
-            k: Samples that a visit takes.
+            k: Number of samples of a visit.
 
         Returns:
             `(m, k)` integers from 0 to `size - 1`.
@@ -40,7 +40,7 @@ class Order(NamedTuple):
         place = (nth[:, None] * k + np.arange(k)) % size
         place = (a * place + b) % prime
         outside = place >= size
-        while outside.any():  # it comes back inside: what it left from is inside
+        while outside.any():  # this ends: the map is a permutation, and the first place was inside
             place = np.where(outside, (a * place + b) % prime, place)
             outside = place >= size
         return place
@@ -52,7 +52,7 @@ def random_order(size: np.ndarray, rng: np.random.Generator) -> Order:
 
 
 def _primes_not_below(sizes: np.ndarray) -> np.ndarray:
-    prime = np.ones(int(sizes.max()) + 400, dtype=bool)  # below 10^10, two primes are less than that apart
+    prime = np.ones(int(sizes.max()) + 400, dtype=bool)  # below 10^10, the gap between two primes is smaller than 400
     prime[:2] = False
     for k in range(2, int(len(prime) ** 0.5) + 1):
         if prime[k]:
@@ -62,7 +62,7 @@ def _primes_not_below(sizes: np.ndarray) -> np.ndarray:
 
 
 def _mixed(key: np.ndarray) -> np.ndarray:
-    """The bits of 64-bit integers well mixed: the last steps of SplitMix64."""
+    """Mix the bits of 64-bit integers by the last steps of SplitMix64."""
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return key ^ (key >> np.uint64(31))

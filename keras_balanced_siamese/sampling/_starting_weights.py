@@ -1,4 +1,4 @@
-"""Class weights beside class shares: whether class frequency is corrected twice."""
+"""Starting class weights of a sequence, with a warning if class frequency is corrected twice."""
 
 import warnings
 
@@ -14,10 +14,10 @@ FREQUENCY_SCHEMES = ("balanced", "sqrt", "effective")
 def starting_weights(
     labels: Labels, shares: np.ndarray, class_sampling: ClassSampling, class_weight: WeightScheme | None
 ) -> np.ndarray:
-    """The weights `(C,)` of the classes that a sequence starts with.
+    """The starting weights `(C,)` of a sequence.
 
-    It warns, in the name of the caller's caller, if `shares` `(C,)` already draw rare classes more often and the
-    weights follow the class counts once more. Classes without a share are not looked at.
+    A warning, attributed to the caller's caller, is raised if `shares` `(C,)` already draw rare classes more often and
+    the weights follow the class counts again. Classes without a share are ignored.
     """
     if class_weight is None:
         return np.ones(len(labels.classes))
@@ -26,15 +26,15 @@ def starting_weights(
     present = np.flatnonzero(shares > 0)
     rare, common = present[counts[present].argmin()], present[counts[present].argmax()]
     corrected = shares[rare] / shares[common] > 1.5 * counts[rare] / counts[common]
-    once_more = weights[rare] > 1.01 * weights[common]  # the effective numbers of large classes are all alike
+    once_more = weights[rare] > 1.01 * weights[common]  # the effective numbers of large classes are almost equal
     schemes = [scheme_weights(classes, counts, scheme) for scheme in FREQUENCY_SCHEMES]
     if corrected and once_more and any(_proportional(weights, one) for one in schemes):
         cure = "" if class_sampling == "natural" else ", or class_sampling='natural'"
         warnings.warn(
             f"Class frequency is corrected twice: class_sampling={class_sampling!r} draws "
             f"{classes[rare]!r} ({counts[rare]} samples) {shares[rare] / shares[common]:.3g} times as often "
-            f"as {classes[common]!r} ({counts[common]} samples), and class_weight counts it "
-            f"{weights[rare] / weights[common]:.3g} times as much again. Pass class_weight=None{cure}",
+            f"as {classes[common]!r} ({counts[common]} samples), and class_weight weights it "
+            f"{weights[rare] / weights[common]:.3g} times as much. Pass class_weight=None{cure}",
             stacklevel=3,
         )
     return weights

@@ -1,4 +1,4 @@
-"""Summary of one epoch of a sequence: figures of each class as a table and as a dict."""
+"""Summary of one epoch: figures of each class as a table and as a dict."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from keras_balanced_siamese.sampling._batch_sampler import BatchSampler
 from keras_balanced_siamese.sampling._pair_plan import negative_marginals
 from keras_balanced_siamese.sampling._pair_sampler import PairSampler
 
-# column of `per_class` -> heading in the table and format of its cells; other columns are not printed
+# heading and cell format of the columns of `per_class` that are printed
 PAIR_COLUMNS = {
     "samples": ("samples", ",d"),
     "sample_share": ("share", ".2%"),
@@ -33,17 +33,17 @@ BATCH_COLUMNS = {
 
 
 class EpochSummary:
-    """Figures of each class in one epoch; printed, it is a table.
+    """Figures of each class in one epoch, printed as a table.
 
     Attributes:
-        per_class: By class: `samples`, `sample_share`, `wanted_share` (the share that `class_sampling` asks for) and
-            `weight`. For pairs also `distinct_pairs`, the expected number of `positives`, their share
-            `positive_share`, `negative_share` (among the members of negative pairs) and `repeats` (how often each
-            positive pair comes). For batches also the expected number of `batches` that contain the class, its `share`
-            of all samples in them and `repeats` (how often each sample comes).
+        per_class: By class: `samples`, `sample_share`, `wanted_share` (the share by `class_sampling`) and `weight`. For
+            pairs also `distinct_pairs`, the expected number of `positives`, their share `positive_share`,
+            `negative_share` (among the members of negative pairs) and `repeats` (times that each positive pair comes,
+            on average). For batches also the expected number of `batches` that contain the class, its `share` of all
+            samples in them and `repeats` (times that each sample comes, on average).
         totals: For pairs `pairs`, `positives`, `steps` and `batch_size`; for batches `steps`, `batch_size`,
             `classes_per_batch` and `samples_per_class`.
-        notes: Sentences on special cases: classes without a pair, left out or copied, and shares that were cut.
+        notes: Sentences on special cases: classes without a pair, left out or copied, and shares that were lowered.
     """
 
     def __init__(
@@ -139,10 +139,10 @@ def _pair_notes(per_class: dict[Label, dict[str, float]], repeats: float, fracti
 def _batch_notes(sampler: BatchSampler, epoch: int) -> list[str]:
     quotas = sampler.quotas(epoch)
     expected, count = quotas.expected, quotas.source.pool.count
-    wanted, full = quotas.source.shares > 0, expected >= sampler.steps
-    cut = (expected >= quotas.caps) & ~full & wanted
+    with_share, full = quotas.source.shares > 0, expected >= sampler.steps
+    cut = (expected >= quotas.caps) & ~full & with_share
     found = {
-        f"left out: fewer than {sampler.min_samples} samples": wanted & (count < sampler.min_samples),
+        f"left out: fewer than {sampler.min_samples} samples": with_share & (count < sampler.min_samples),
         f"in copies: fewer than {sampler.samples_per_class} samples": (expected > 0)
         & (count < sampler.samples_per_class),
         "in every batch: the rest of their share goes to the other classes": full,

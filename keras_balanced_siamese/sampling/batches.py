@@ -1,4 +1,4 @@
-"""Batches of some classes with some samples of each, for losses that pair inside the batch."""
+"""Batches of P classes with K samples of each, for losses that form pairs inside the batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,22 +16,22 @@ from keras_balanced_siamese.sampling._summary import EpochSummary, batch_summary
 
 
 class BalancedBatchSequence(EpochSequence):
-    """Batches of P classes with K samples of each, for losses that look for pairs or triplets inside the batch.
+    """Batches of P classes with K samples of each, for losses that form pairs or triplets inside the batch.
 
     - Each batch has exactly P different classes and K samples of each, class after class. So each sample has a partner,
-      and each batch the same shape.
-    - The K samples of a class in a batch are distinct if the class has so many. A class of fewer comes in copies: each
-      of its samples `K / n_c` times, rounded up or down. A class of fewer than `min_samples` is left out. Warnings name
-      both.
-    - Each class comes in `level * share` batches of an epoch, rounded up or down, and in no batch twice. What a class
-      cannot take, because it is in each batch or its pairs would come more than `max_repeats` times, the others get.
-      What rounding denies a class in one epoch, a later epoch gives it.
-    - In a class, each sample comes once before any comes twice, and the next epoch goes on from there, unless
-      `resampling` gives it other samples. Each time that all have come, and the last ones fill a batch, their order is
-      drawn anew: in the end each meets all others.
-    - Which classes meet is drawn anew for each epoch.
+      and all batches have the same shape.
+    - The K samples of a class in a batch are distinct if the class has at least K. A smaller class comes in copies:
+      each of its samples `K / n_c` times, rounded up or down. A class of fewer than `min_samples` is left out. Warnings
+      name both.
+    - Each class comes in `level * share` batches of an epoch, rounded up or down, and at most once in a batch. The
+      share that a class cannot fill, because it is in each batch or at the limit `max_repeats`, goes to the other
+      classes. A class that is rounded down in one epoch is rounded up in a later one.
+    - Within a class, all samples come once before any comes twice, and the next epoch continues from there, unless
+      `resampling` changes the samples. The order of the samples is drawn anew each time that all have come and the last
+      ones fill a batch, so in the end each sample meets all others.
+    - The classes that meet in a batch are drawn anew for each epoch.
     - `class_weight` gives each sample the weight of its class, scaled to the mean 1 over the epoch.
-    - The indices of a batch are a function of (seed, epoch, index) and nothing else.
+    - The indices of a batch are a function of (seed, epoch, index) only.
 
     Args:
         x: `n` samples: an array of any rank and dtype (kept), a memmap, an h5py or zarr array, a list (of paths, with a
@@ -39,48 +39,49 @@ class BalancedBatchSequence(EpochSequence):
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         classes_per_batch: P, at least 2.
         samples_per_class: K, at least 2.
-        steps_per_epoch: Batches in an epoch. `None` means `ceil(n / (P K))`, so an epoch has about as many samples as
-            the data (after `resampling`).
+        steps_per_epoch: Batches in an epoch. `None` means `ceil(n / (P K))`, about as many samples as there are (after
+            `resampling`).
         class_sampling: Share of each class: `"balanced"`, `"sqrt"`, `"natural"`, a number q (share proportional to
             `n_c ** q`), `"progressive"` (from natural in the first epoch to balanced in the last of `epochs`), or a
             mapping of class to share; a class with the share 0 takes no part.
-        min_samples: Classes of fewer samples are left out. With 2, the default, those are the classes that have no pair
-            at all; with 1 they take part, as copies of one sample, and serve as negatives only; with K no batch holds
-            copies.
-        max_repeats: How often two samples of a class may meet in one epoch, on average over the pairs of the class;
-            `None` for no limit. It holds back very small classes only: two samples have one pair, 40 have 780.
-        resampling: `"undersample"` (each epoch sees as many samples of each class as the smallest has, others the next
-            time), `"oversample"` (each class counts as if it had as many as the largest), or a sampler of
-            imbalanced-learn. Only indices are resampled, so any `x` will do; a sampler that makes new samples, or
-            compares them, takes a matrix.
-        epochs: For `class_sampling="progressive"`: over how many it goes.
-        class_weight: `None`, a mapping of class to weight, or a scheme of `class_weights`. Sampling already corrects
-            the frequencies: weights are for classes that are hard, not for those that are rare.
+        min_samples: Classes of fewer samples are left out. With 2, the default, those are the classes without a pair.
+            With 1 they take part as copies of one sample, and serve as negatives only. With K no batch holds copies.
+        max_repeats: Largest number of times that two samples of a class meet in one epoch, on average over the pairs of
+            the class. `None`, the default, means no limit: each class gets its share, however few pairs it has. A limit
+            lowers the share of very small classes only (two samples have one pair, 40 have 780). See
+            `BalancedPairSequence` for what it costs and when it may help.
+        resampling: `"undersample"` (each epoch uses as many samples of each class as the smallest class has, and the
+            next epoch uses others), `"oversample"` (each class counts as if it had as many samples as the largest
+            one), or a sampler of imbalanced-learn. Only indices are resampled, so `x` can be of any kind; a sampler
+            that compares or generates samples needs a matrix.
+        epochs: For `class_sampling="progressive"`: the number of epochs from natural to balanced shares.
+        class_weight: `None`, a mapping of class to weight, or a scheme of `class_weights`. Class shares already correct
+            the frequencies: use weights for classes that are hard, not for those that are rare.
         transform: Function of one sample (an item of `x`, or a tuple or dict of items), called on each sample that is
-            drawn; its results are stacked. If it has a parameter `rng`, it is given a `numpy.random.Generator` that
-            depends on seed, epoch and sample: use it to augment.
+            drawn; the results are stacked. If it has a parameter `rng`, it gets a `numpy.random.Generator` that depends
+            on seed, epoch and sample, for augmentation.
         batch_transform: Function of all samples of a batch, `(P K, ...)`, class after class; it returns as many. It may
-            have a parameter `rng` too. It can change copies of a sample in different ways, which `transform` cannot.
-        redraw: If true, every epoch of `fit` draws new batches. If false, all epochs see those of epoch 0: what
+            have a parameter `rng` too. It can change each copy of a sample differently, which `transform` cannot.
+        redraw: If true, every epoch of `fit` draws new batches. If false, all epochs use the batches of epoch 0, as
             validation needs.
         seed: Whole number >= 0; `None` takes one from the operating system.
-        workers: Threads that load the next batches meanwhile; 0 and 1 load each batch when it is asked for. They are
-            started here and not by Keras, to whom the attribute of this name says 1: batches and weights are the same
-            for any number.
+        workers: Threads that load the next batches in the background; with 0 or 1, each batch is loaded when it is
+            indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so that Keras starts
+            none. Batches and weights are the same for any number of workers.
         use_multiprocessing: Whether the workers are processes.
-        max_queue_size: Batches that may be loaded ahead.
+        max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:
         Indexing with a batch number gives `(samples, codes, sample_weight)`: the samples `(P K, ...)` in the dtype of
-        `x`, their positions in `classes` as int32 `(P K,)`, and float32 `(P K,)`. Losses that read class labels take
-        codes in this form, such as those of tensorflow-addons and `"sparse_categorical_crossentropy"`. Keras casts them
-        to float32, which is exact for up to 16,777,216 classes.
+        `x`, the positions of their classes in `classes` as int32 `(P K,)`, and weights as float32 `(P K,)`. Losses that
+        read class labels take codes in this form, such as those of tensorflow-addons and
+        `"sparse_categorical_crossentropy"`. Keras casts them to float32, which is exact for up to 16,777,216 classes.
 
     Raises:
         ValueError: If `x` and `y` differ in length, there are no samples, labels are missing, fewer than P classes can
             take part, or an argument is out of its range.
         TypeError: If an argument is of the wrong type.
-        RuntimeError: When indexed, if a transform fails; it names the sample.
+        RuntimeError: When indexed, if a transform fails; the message names the sample.
 
     Examples:
         >>> y = np.repeat(["common", "usual", "rare"], [80, 30, 10])
@@ -164,15 +165,15 @@ class BalancedBatchSequence(EpochSequence):
 
     @property
     def class_distribution(self) -> dict[Label, float]:
-        """The share of each class in what an epoch draws, with the sum 1."""
+        """The share of each class among the samples of an epoch, with the sum 1."""
         return dict(zip(self.classes, self._sampler.class_distribution(self._epoch).tolist(), strict=True))
 
     def describe(self) -> EpochSummary:
-        """What this epoch holds of each class.
+        """Summarise this epoch by class.
 
         Returns:
-            Something to print: a table with samples, batches, shares before and after sampling, repeats and weights,
-            and notes on what is special. It has the attributes `per_class`, `totals` and `notes`, and `to_dict()`.
+            An object that prints as a table of samples, batches, shares before and after sampling, repeats and weights,
+            with notes on special cases. It has the attributes `per_class`, `totals` and `notes`, and `to_dict()`.
         """
         return batch_summary(self._sampler, self._epoch, self._weights)
 
@@ -183,7 +184,7 @@ class BalancedBatchSequence(EpochSequence):
         return plan.samples[number]
 
     def _scaled_weights(self, plan: BatchPlan) -> np.ndarray:
-        """The float32 weight `(C,)` of each class over the mean weight of what the epoch draws."""
+        """The float32 weight `(C,)` of each class, divided by the mean weight of the samples of the epoch."""
         known, weights = self._weighed, self._weights
         if known is None or known[0] is not plan or known[1] is not weights:
             visits = np.bincount(plan.class_of.reshape(-1), minlength=len(weights))
