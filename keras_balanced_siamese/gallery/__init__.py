@@ -1,4 +1,4 @@
-"""Known items of each class -> which of them, or whom, a new embedding is."""
+"""Gallery of known embeddings, for the search and identification of new ones."""
 
 from keras_balanced_siamese.gallery._gallery import Gallery as Gallery
 from keras_balanced_siamese.gallery._gallery import Identified as Identified

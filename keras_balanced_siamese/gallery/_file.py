@@ -1,4 +1,4 @@
-"""A gallery's arrays -> one file, and back; without pickle, so that nothing in a file is executed."""
+"""Gallery files: `.npz` without pickle, so nothing in a file is executed."""
 
 import os
 import zipfile
@@ -10,37 +10,37 @@ import numpy as np
 
 FORMAT = 1
 FIELDS = ("embeddings", "labels", "distance", "threshold", "index")
-BROKEN = (ValueError, TypeError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+READ_ERRORS = (ValueError, TypeError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
-    """Write what `FIELDS` lists; a file that is there stays whole until the new one is."""
+    """Write the `FIELDS` of `content`. An existing file is replaced only when the new one is complete."""
     target = Path(os.path.realpath(path))
-    beside = target.with_name(f"{target.name}.part")
+    part = target.with_name(f"{target.name}.part")
     try:
-        with open(beside, "wb") as file:  # a path without the ending keeps its name
+        with open(part, "wb") as file:  # with a path, NumPy would append ".npz"
             arrays: dict[str, Any] = {name: np.asarray(content[name]) for name in FIELDS}
             np.savez(file, format=np.array(FORMAT), **arrays)
-        os.replace(beside, target)
+        os.replace(part, target)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read what `write` has written.
+    """Read a file that `write` wrote.
 
     Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it holds something else, or only a part.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a gallery, or is incomplete.
     """
     try:
-        # NumPy would leave a broken file open
+        # opened here because NumPy does not close a broken file
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in FIELDS}
-            known = int(arrays["format"]) == FORMAT
-    except BROKEN as error:
+            supported = int(arrays["format"]) == FORMAT
+    except READ_ERRORS as error:
         raise _not_a_gallery(path) from error
-    if not known:
+    if not supported:
         raise _not_a_gallery(path)
     return found
 

@@ -1,4 +1,4 @@
-"""The gallery: items that are added, removed, looked up and saved."""
+"""Gallery of known items: search, identification, changes and files."""
 
 import os
 from typing import Any, NamedTuple
@@ -7,29 +7,29 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import ArrayLike, Label
-from keras_balanced_siamese.gallery._classes import hopeful_classes, nearest_class
+from keras_balanced_siamese.gallery._classes import candidate_classes, nearest_class
 from keras_balanced_siamese.gallery._file import read, write
-from keras_balanced_siamese.gallery._items import checked, family, threshold_of, with_unknown
+from keras_balanced_siamese.gallery._items import checked_items, label_type, threshold_of, with_unknown
 from keras_balanced_siamese.neighbours import (
     DISTANCES,
     INDEXES,
-    Space,
+    SearchSpace,
     as_points,
     build_index,
-    open_space,
-    optional,
+    make_search_space,
+    nearest_neighbours,
+    require_package,
     rough_copy,
-    search,
     search_index,
     squared_distances,
     to_distance,
 )
 
-CANDIDATES = 100  # items that an approximate index names for `identify`
+CANDIDATES = 100  # smallest number of items that `identify` takes from an approximate index
 
 
 class Matches(NamedTuple):
-    """What `Gallery.search` found, nearest first."""
+    """Result of `Gallery.search`, nearest first."""
 
     labels: np.ndarray  # (q, k)
     distances: np.ndarray  # (q, k) float64
@@ -37,50 +37,50 @@ class Matches(NamedTuple):
 
 
 class Identified(NamedTuple):
-    """What `Gallery.identify` decided."""
+    """Result of `Gallery.identify`."""
 
     labels: np.ndarray  # (q,) of the nearest class, or `unknown`
-    distances: np.ndarray  # (q,) float64, to the nearest class, known or not
+    distances: np.ndarray  # (q,) float64, to the nearest class, also where it is not known
     known: np.ndarray  # (q,) bool
 
 
 class Members(NamedTuple):
-    """Which items are of which class."""
+    """The items of each class."""
 
     names: np.ndarray  # (C,) the class labels, sorted
     codes: np.ndarray  # (n,) positions in `names`
-    groups: list[np.ndarray]  # C of them: positions of the items
+    groups: list[np.ndarray]  # positions of the items of each class
 
 
 class Gallery:
-    """Embeddings of known items, in which new ones are looked up.
+    """Gallery of known embeddings, for the search and identification of new ones.
 
-    New classes need no training: `add` a few embeddings of them. Distances are exact to float64 for every `index`;
-    an approximate one may overlook an item, and never invents one.
+    New classes need no training: `add` a few embeddings of them. All distances are computed from differences in
+    float64. An approximate index may miss an item, but its distances are exact.
 
     Args:
-        embeddings: `(n, d)` finite numbers: what the encoder predicts for the known items. float64 is kept, everything
-            else becomes float32. `n` may be 0.
+        embeddings: `(n, d)` finite numbers: the predictions of the encoder for the known items. float64 is kept, other
+            types become float32. `n` may be 0.
         labels: `(n,)` class labels: integers, strings, booleans or finite floats.
         distance: `"euclidean"`, or `"cosine"` (1 - cosine).
-        threshold: The largest distance at which `identify` calls an item known: a number, or a `DistanceToProbability`
-            layer, as `calibrate` returns it, whose threshold is read once.
-        index: `"exact"` compares with every item. `"usearch"` and `"faiss"` build a graph of the items and compare with
-            some of them: for galleries of millions. They are built at the first search after a change, and after
-            `load`; they are optional packages.
+        threshold: Largest distance at which `identify` returns a known class: a number, or a `DistanceToProbability`
+            layer such as `calibrate` returns, whose threshold is read once.
+        index: `"exact"` compares queries with all items. `"usearch"` and `"faiss"` (optional packages) build a graph of
+            the items and compare with some of them, for galleries of millions. The graph is built at the first search
+            after a change or after `load`.
 
     Attributes:
         classes: The class labels, sorted.
         counts: Number of items of each class, as a dict.
-        threshold: The one in force, or `None`. Assign a distance or a layer to change it.
-        distance: As given.
-        index: As given.
+        threshold: The current threshold, or `None`. Assign a distance or a layer to change it.
+        distance: The distance, fixed.
+        index: The index, fixed.
 
     Raises:
         ValueError: If an embedding is NaN, infinite, or of length 0 under the cosine distance, the lengths differ, or
             `distance` or `index` is unknown.
-        TypeError: If labels are of mixed types, or the threshold is neither a number nor a layer with one.
-        ImportError: If the package of the index is missing.
+        TypeError: If labels are of mixed types, or the threshold is neither a number nor a layer with a threshold.
+        ImportError: If the package of the index is not installed.
 
     Examples:
         >>> gallery = Gallery([[0.0, 0.0], [0.0, 1.0], [5.0, 5.0]], ["ann", "ann", "bob"], threshold=1.5)
@@ -106,10 +106,10 @@ class Gallery:
         if index not in INDEXES:
             raise ValueError(f"`index` must be one of {INDEXES}. Received: index={index!r}")
         if index != "exact":
-            optional(index)
+            require_package(index)
         self._distance, self._index = distance, index
         self.threshold = threshold
-        self._embeddings, self._labels = checked(embeddings, labels, distance)
+        self._embeddings, self._labels = checked_items(embeddings, labels, distance)
         self._invalidate()
 
     def __len__(self) -> int:
@@ -123,17 +123,17 @@ class Gallery:
 
     @property
     def distance(self) -> str:
-        """`"euclidean"` or `"cosine"`; another one takes a new gallery."""
+        """`"euclidean"` or `"cosine"`, fixed."""
         return self._distance
 
     @property
     def index(self) -> str:
-        """`"exact"`, `"usearch"` or `"faiss"`; another one takes a new gallery."""
+        """`"exact"`, `"usearch"` or `"faiss"`, fixed."""
         return self._index
 
     @property
     def threshold(self) -> float | None:
-        """The largest distance at which an item is known; assign a number, a layer with one, or `None`."""
+        """Largest distance of a known class. Assign a number, a layer with a threshold, or `None`."""
         return self._threshold
 
     @threshold.setter
@@ -151,29 +151,29 @@ class Gallery:
         return {label: len(group) for label, group in zip(self.classes, self._members().groups, strict=True)}
 
     def add(self, embeddings: ArrayLike, labels: ArrayLike) -> None:
-        """Add items, of known or of new classes, behind those that are there.
+        """Append items of known or new classes.
 
         Args:
             embeddings: `(m, d)`.
-            labels: `(m,)`, of the type that the gallery's labels have.
+            labels: `(m,)`, of the same type as the labels of the gallery.
 
         Raises:
-            ValueError: If the embeddings have another `d`, or as for the constructor.
+            ValueError: If the embeddings have another `d`, and as for the constructor.
             TypeError: If the labels are of another type.
         """
-        added, names = checked(embeddings, labels, self.distance)
+        added, names = checked_items(embeddings, labels, self.distance)
         self._check_width(added, "embeddings")
-        if len(self) and len(names) and family(names) != family(self._labels):
+        if len(self) and len(names) and label_type(names) != label_type(self._labels):
             raise TypeError(
-                f"`labels` must be of the type that the gallery has, {family(self._labels)}. "
-                f"Received: {family(names)}, {names[:3].tolist()}"
+                f"`labels` must be of the same type as in the gallery, {label_type(self._labels)}. "
+                f"Received: {label_type(names)}, {names[:3].tolist()}"
             )
         self._embeddings = np.concatenate([self._embeddings, added])
         self._labels = np.concatenate([self._labels, names]) if len(self._labels) else names
         self._invalidate()
 
     def remove(self, label: Label) -> None:
-        """Remove all items of a class. Those behind them move up: `indices` of earlier searches no longer hold.
+        """Remove all items of a class. Later items move up, so `indices` of earlier searches are no longer valid.
 
         Raises:
             ValueError: If there is no such class.
@@ -185,22 +185,22 @@ class Gallery:
         self._invalidate()
 
     def search(self, queries: ArrayLike, k: int | None = None) -> Matches:
-        """The `k` nearest items of each query.
+        """Return the `k` nearest items of each query.
 
         Args:
             queries: `(q, d)`.
-            k: How many, at most `len(gallery)`; `None` is 5, or all in a gallery of fewer.
+            k: Number of items, at most `len(gallery)`. By default 5, or all items if there are fewer.
 
         Returns:
-            `Matches`: `labels`, `distances` and `indices`, each `(q, k)`; of equal distances the item that was added
-            first comes first.
+            `Matches`: `labels`, `distances` and `indices`, each `(q, k)`. Of equally distant items, the one that was
+            added first comes first.
 
         Raises:
             ValueError: If the queries have another `d` or are not finite, the gallery is empty, or `k` is larger than
-                it.
+                the gallery.
         """
         points = self._points_of(queries)
-        self._need_items("search")
+        self._check_not_empty("search")
         k = min(5, len(self)) if k is None else whole("k", k, 1)
         if k > len(self):
             raise ValueError(f"`k` must be at most the {len(self)} items of the gallery. Received: k={k}")
@@ -210,43 +210,43 @@ class Gallery:
     def identify(
         self, queries: ArrayLike, *, threshold: Any = None, per_class: Any = "centroid", unknown: Label = "unknown"
     ) -> Identified:
-        """The nearest class of each query, or `unknown` if it is too far.
+        """Return the nearest class of each query, or `unknown` if it is farther than the threshold.
 
         The distance to a class is the distance to its centroid, or with `per_class=m` the mean distance to its `m`
-        nearest items (all, if it has fewer). No class wins because it has more votes. Yet of many items some are near
-        by accident: only the centroid takes no side in a long-tailed gallery. Nearest items are for embeddings in
-        which a class is several groups.
+        nearest items (all items if there are fewer). Items do not vote, so no class wins by its number of items.
+        Yet some items of a large class are near by chance: only the centroid is unbiased in a long-tailed gallery.
+        Nearest items suit embeddings in which a class consists of several groups.
 
-        A stranger is taken for someone known if any class is near enough. With the chance `f` for one class, that is
-        `1 - (1 - f) ** C` for `C` classes: a threshold for 1 false accept in 1,000 comparisons gives 1 in 10 strangers
-        a name among 100 classes. An item is nearer to a centroid than to the items around it, so choose the threshold
-        on the distances that `identify` itself gives for a validation set, with the `per_class` and about the number
-        of classes that will be used.
+        A query of no known class is accepted falsely if any class is near enough. With the probability `f` for one
+        class, that is `1 - (1 - f) ** C` for `C` classes: a threshold with 1 false accept in 1,000 comparisons accepts
+        1 in 10 such queries among 100 classes. An item is nearer to a centroid than to the items around it, so choose
+        the threshold on the distances that `identify` returns for a validation set, with the same `per_class` and a
+        similar number of classes.
 
         Args:
             queries: `(q, d)`.
-            threshold: As for the gallery, whose own is the default; `np.inf` names the nearest class always.
+            threshold: As for the gallery, by default its own. `np.inf` returns the nearest class always.
             per_class: `"centroid"`, the mean of the class (of its unit vectors, under the cosine distance), or a whole
                 number of nearest items.
-            unknown: The label for what is too far. With labels that are not strings give one of their type, -1 say;
-                otherwise `labels` has the dtype object.
+            unknown: Label of queries beyond the threshold. If the labels are not strings, pass one of their type, such
+                as -1; otherwise `labels` has the dtype object.
 
         Returns:
-            `Identified`: `labels`, `distances` to the nearest class, and `known`, each `(q,)`. Of classes at the same
-            distance the first in sorted order wins.
+            `Identified`: `labels`, `distances` to the nearest class, and `known`, each `(q,)`. Of equally distant
+            classes, the first in sorted order is returned.
 
         Notes:
-            With an approximate index only those classes are judged that have one of the 100 items it names (10
-            `per_class`, if that is more); a class it overlooks cannot win. Distances to the others are exact. Centroids
+            With an approximate index and a number as `per_class`, only the classes of the 100 items (or
+            `10 * per_class`, if that is more) that the index finds are compared. Their distances are exact. Centroids
             are always compared exactly.
 
         Raises:
-            ValueError: If there is no threshold, the gallery is empty, `per_class` is another word, or `unknown` is one
-                of the classes.
+            ValueError: If there is no threshold, the gallery is empty, `per_class` is an unknown string, `unknown` is
+                one of the classes, or a class has no mean direction under the cosine distance.
         """
         points = self._points_of(queries)
-        limit = self._limit(threshold)
-        self._need_items("identify")
+        limit = self._current_threshold(threshold)
+        self._check_not_empty("identify")
         if unknown in self.classes:
             raise ValueError(f"`unknown` must not be a class of the gallery. Received: unknown={unknown!r}")
         if isinstance(per_class, str):
@@ -255,17 +255,17 @@ class Gallery:
                     "`per_class` must be 'centroid' or a whole number of nearest items. "
                     f"Received: per_class={per_class!r}"
                 )
-            squares, winners = search(self._centroids(), points, 1)
-            winners, distances = winners[:, 0], to_distance(squares[:, 0], self.distance)
+            squares, nearest = nearest_neighbours(self._centroids_space(), points, 1)
+            nearest, distances = nearest[:, 0], to_distance(squares[:, 0], self.distance)
         else:
-            winners, distances = self._judge(points, whole("per_class", per_class, 1))
+            nearest, distances = self._nearest_classes(points, whole("per_class", per_class, 1))
         known = distances <= limit
-        return Identified(with_unknown(self._members().names[winners], known, unknown), distances, known)
+        return Identified(with_unknown(self._members().names[nearest], known, unknown), distances, known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one `.npz` file, without pickle. An approximate index is built anew after `load`.
+        """Write the gallery to one `.npz` file, without pickle and without the approximate index.
 
-        A file that is there stays whole until the new one is complete.
+        An existing file is replaced only when the new one is complete.
         """
         content = {"embeddings": self._embeddings, "labels": self._labels, "distance": self.distance}
         threshold = np.nan if self.threshold is None else self.threshold
@@ -273,11 +273,11 @@ class Gallery:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Gallery":
-        """Read what `save` has written. Nothing in the file is executed.
+        """Read a file that `save` wrote. Nothing in the file is executed.
 
         Raises:
-            FileNotFoundError: If there is no file.
-            ValueError: If the file is not a gallery, or only a part of one.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a gallery, or is incomplete.
         """
         found = read(path)
         threshold = float(found["threshold"])
@@ -290,11 +290,11 @@ class Gallery:
         )
 
     def _invalidate(self) -> None:
-        """Drop what was derived from the items."""
-        self._space: Space | None = None
-        self._graph: Any = None
-        self._sorted: Members | None = None
-        self._means: Space | None = None
+        """Drop everything derived from the items."""
+        self._space: SearchSpace | None = None
+        self._index_graph: Any = None
+        self._by_class: Members | None = None
+        self._centroid_space: SearchSpace | None = None
 
     def _check_width(self, array: np.ndarray, name: str) -> None:
         if array.shape[1] != self._embeddings.shape[1]:
@@ -308,91 +308,94 @@ class Gallery:
         self._check_width(points, "queries")
         return points
 
-    def _need_items(self, method: str) -> None:
+    def _check_not_empty(self, method: str) -> None:
         if not len(self):
-            raise ValueError(f"`{method}` needs items to compare with. Received: a gallery of 0 items")
+            raise ValueError(f"`{method}` needs at least one item. Received: a gallery of 0 items")
 
-    def _limit(self, threshold: Any) -> float:
+    def _current_threshold(self, threshold: Any) -> float:
         limit = self.threshold if threshold is None else threshold_of(threshold)
         if limit is None:
             raise ValueError(
-                "`threshold` must say which distance is too far: pass the layer that `calibrate` returns, a distance, "
-                "or `threshold=np.inf` to name the nearest class always. Received: threshold=None"
+                "`threshold` must be a distance or the layer that `calibrate` returns; pass `threshold=np.inf` to get "
+                "the nearest class always. Received: threshold=None"
             )
         return limit
 
-    def _open(self) -> Space:
+    def _items_space(self) -> SearchSpace:
         if self._space is None:
-            self._space = open_space(as_points(self._embeddings, self.distance))
+            self._space = make_search_space(as_points(self._embeddings, self.distance))
         return self._space
 
     def _members(self) -> Members:
-        if self._sorted is None:
+        if self._by_class is None:
             names, codes, counts = np.unique(self._labels, return_inverse=True, return_counts=True)
             codes = codes.reshape(-1)
             groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1]) if len(codes) else []
-            self._sorted = Members(names, codes, groups)
-        return self._sorted
+            self._by_class = Members(names, codes, groups)
+        return self._by_class
 
     def _nearest(self, points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """`(squared distances, indices)`, each `(q, k)`."""
         if self.index == "exact":
-            return search(self._open(), points, k)
+            return nearest_neighbours(self._items_space(), points, k)
         squares, indices = np.empty((len(points), k)), np.empty((len(points), k), np.int64)
-        for row, (query, named) in enumerate(zip(points, self._named(points, k), strict=True)):
-            named = np.unique(named[named >= 0])
-            if len(named) < k:  # a graph can have parts that cannot be reached
-                exact, named = (found[0] for found in search(self._open(), query[None], k))
+        for row, (query, found) in enumerate(zip(points, self._found_by_index(points, k), strict=True)):
+            near = np.unique(found[found >= 0])
+            if len(near) < k:  # parts of a graph may be unreachable
+                exact, near = (result[0] for result in nearest_neighbours(self._items_space(), query[None], k))
             else:
-                exact = squared_distances(self._open().points[named], query)
+                exact = squared_distances(self._items_space().points[near], query)
             order = np.argsort(exact, kind="stable")[:k]
-            squares[row], indices[row] = exact[order], named[order]
+            squares[row], indices[row] = exact[order], near[order]
         return squares, indices
 
-    def _named(self, points: np.ndarray, k: int) -> np.ndarray:
-        """Candidates `(q, k)` by the approximate index, which sees centred vectors: an offset would cost digits."""
-        space = self._open()
+    def _found_by_index(self, points: np.ndarray, k: int) -> np.ndarray:
+        """Candidates `(q, k)` by the approximate index of the centred vectors; -1 where it finds fewer."""
+        space = self._items_space()
         width = space.points.shape[1]
-        if self._graph is None:
-            self._graph = build_index(self.index, space.answer[:, :width])
-        queries = rough_copy(points, space.centre, space.scale, np.float32)[1][:, :width]
-        return search_index(self.index, self._graph, queries, k)
+        if self._index_graph is None:
+            self._index_graph = build_index(self.index, space.item_side[:, :width])
+        with np.errstate(over="ignore", invalid="ignore"):  # queries too far away for float32 become infinite
+            queries = rough_copy(points, space.centre, space.scale, np.float32)[1][:, :width]
+        return search_index(self.index, self._index_graph, queries, k)
 
-    def _centroids(self) -> Space:
-        if self._means is None:
-            self._means = open_space(self._mean_points())
-        return self._means
+    def _centroids_space(self) -> SearchSpace:
+        if self._centroid_space is None:
+            self._centroid_space = make_search_space(self._mean_points())
+        return self._centroid_space
 
     def _mean_points(self) -> np.ndarray:
-        points = self._open().points
+        points = self._items_space().points
         means = np.stack([points[group].mean(axis=0, dtype=np.float64) for group in self._members().groups])
         if self.distance == "cosine":
             lengths = np.linalg.norm(means, axis=1, keepdims=True)
             if (lengths < 1e-9).any():
                 label = self.classes[int(lengths.argmin())]
                 raise ValueError(
-                    "`per_class='centroid'` needs classes that have a mean direction. "
+                    "`per_class='centroid'` needs classes with a mean direction; pass a number of nearest items. "
                     f"Received: the vectors of class {label!r} cancel out"
                 )
             means /= lengths
         return means
 
-    def _judge(self, points: np.ndarray, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-        """`(winning class, its distance)` of each query."""
-        space, groups = self._open(), self._members().groups
-        winners, distances = np.empty(len(points), np.int64), np.empty(len(points))
+    def _nearest_classes(self, points: np.ndarray, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+        """`(codes, distances)` of the nearest class of each query, each `(q,)`."""
+        space, groups = self._items_space(), self._members().groups
+        nearest, distances = np.empty(len(points), np.int64), np.empty(len(points))
         for row, candidates in enumerate(self._candidates(points, per_class)):
             found = nearest_class(space, groups, points[row], candidates, per_class, self.distance)
-            winners[row], distances[row] = found
-        return winners, distances
+            nearest[row], distances[row] = found
+        return nearest, distances
 
     def _candidates(self, points: np.ndarray, per_class: int) -> Any:
-        """For each query the classes, ascending, that may be the nearest."""
+        """Yield for each query the classes that can be the nearest, ascending."""
         if self.index == "exact":
-            yield from hopeful_classes(self._open(), self._members().groups, points, per_class, self.distance)
+            yield from candidate_classes(self._items_space(), self._members().groups, points, per_class, self.distance)
             return
         codes = self._members().codes
         k = min(len(self), max(CANDIDATES, 10 * per_class))
-        for query, named in zip(points, self._named(points, k), strict=True):
-            found = codes[named[named >= 0]]
-            yield np.unique(found if len(found) else codes[search(self._open(), query[None], 1)[1][0]])
+        for query, found in zip(points, self._found_by_index(points, k), strict=True):
+            classes = codes[found[found >= 0]]
+            if len(classes) == 0:
+                classes = codes[nearest_neighbours(self._items_space(), query[None], 1)[1][0]]
+            yield np.unique(classes)

@@ -1,4 +1,4 @@
-"""Approximate nearest neighbours by optional packages: they name candidates, exact distances rank them."""
+"""Approximate nearest neighbours by optional packages."""
 
 import importlib
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 INDEXES = ("exact", "usearch", "faiss")
-CURES = {"usearch": 'pip install "keras-balanced-siamese[gallery]"', "faiss": "pip install faiss-cpu"}
+INSTALL = {"usearch": 'pip install "keras-balanced-siamese[gallery]"', "faiss": "pip install faiss-cpu"}
 
 
 def build_index(kind: str, vectors: np.ndarray) -> Any:
-    """An index of float32 vectors for the Euclidean distance, with a method `search(queries, k)`."""
-    package = optional(kind)
+    """Return an index of float32 vectors `(n, d)` for the Euclidean distance."""
+    package = require_package(kind)
     if kind == "faiss":
         index = package.IndexHNSWFlat(vectors.shape[1], 32)
         index.add(np.ascontiguousarray(vectors))
@@ -22,7 +22,7 @@ def build_index(kind: str, vectors: np.ndarray) -> Any:
 
 
 def search_index(kind: str, index: Any, queries: np.ndarray, k: int) -> np.ndarray:
-    """Positions of about the `k` nearest vectors, `(q, k)`; -1 where the index found fewer."""
+    """Positions of approximately the `k` nearest vectors, `(q, k)`; -1 where the index finds fewer."""
     if kind == "faiss":
         index.hnsw.efSearch = max(64, 2 * k)
         return index.search(np.ascontiguousarray(queries), k)[1]
@@ -34,9 +34,15 @@ def search_index(kind: str, index: Any, queries: np.ndarray, k: int) -> np.ndarr
     return found
 
 
-def optional(kind: str) -> Any:
-    """Import the package of an index, or say how to get it."""
+def require_package(kind: str) -> Any:
+    """Import the package of an index.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
     try:
-        return importlib.import_module("usearch.index" if kind == "usearch" else kind) and importlib.import_module(kind)
+        if kind == "usearch":
+            importlib.import_module("usearch.index")  # not imported by the package itself
+        return importlib.import_module(kind)
     except ImportError as error:
-        raise ImportError(f"`index={kind!r}` needs a package that is not installed: {CURES[kind]}") from error
+        raise ImportError(f"`index={kind!r}` needs a package that is not installed: {INSTALL[kind]}") from error

@@ -1,0 +1,10 @@
+import pytest
+
+from keras_balanced_siamese.neighbours import _exact
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Make a few hundred items need many blocks."""
+    monkeypatch.setattr(_exact, "SCRATCH", 3_000)
+    monkeypatch.setattr(_exact, "GROUP", 3)
