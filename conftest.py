@@ -65,13 +65,17 @@ pytest_collect_file = (pages + docstrings).pytest()
 
 # rooms whose docstring examples need no backend; test files say so themselves, by the marker `numpy_only`
 NUMPY_ONLY = ("sampling", "loading", "evaluation", "neighbours", "gallery", "plots", "class_weights.py", "_labels.py")
+WITH_BACKEND = ("plots/_reliability.py",)  # except these
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the docstring examples that need no backend."""
     package = Path(kbs.__file__).parent
     for item in items:
-        if any(item.path.is_relative_to(package / room) for room in NUMPY_ONLY):
+        inside = [
+            any(item.path.is_relative_to(package / room) for room in rooms) for rooms in (NUMPY_ONLY, WITH_BACKEND)
+        ]
+        if inside == [True, False]:
             item.add_marker("numpy_only")
 
 

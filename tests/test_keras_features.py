@@ -1,11 +1,11 @@
-"""What Keras offers around `fit` keeps working with the parts of this package."""
+"""Keras features around `fit`: ways to compile, mixed precision, callbacks, saved models, validation data."""
 
 import csv
 
 import keras
 import numpy as np
 import pytest
-from toy import BACKEND, REPLICAS, WAYS_TO_COMPILE, clusters, compiled, in_two_replicas, linear_encoder
+from toy import WAYS_TO_COMPILE, clusters, compiled, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
@@ -103,7 +103,7 @@ def test_model_checkpoint_keeps_the_weights_of_its_epoch(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:On this backend a step that is already compiled:UserWarning")
-def test_weights_files_carry_the_class_weights_and_tolerate_files_without(tmp_path):
+def test_weights_files_carry_the_class_weights_if_there_are_any(tmp_path):
     path = str(tmp_path / "model.weights.h5")
     loss = kbs.WeightedContrastiveLoss(class_weight={0: 0.5, 1: 2.0})
     model = compiled(loss)
@@ -138,7 +138,7 @@ def test_loading_a_trained_model_and_training_on(tmp_path):
     assert history["class_weight/1"][0] == pytest.approx(model.loss.class_weight[1])
 
 
-def test_fit_without_a_callback_draws_new_pairs_each_epoch_and_the_same_each_time():
+def test_each_epoch_has_new_pairs_and_each_training_the_same():
     def drawn():
         pairs, epochs = sequence(), []
         spy = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(pairs.epoch))
@@ -164,23 +164,3 @@ def test_losses_in_a_dict_are_found(loss):
     model = kbs.siamese_model(linear_encoder())
     model.compile("sgd", loss)
     assert "class_weight/0" in fit(model, sequence(), [AdaptiveClassWeight()])
-
-
-@pytest.mark.skipif(BACKEND not in REPLICAS, reason="one device only")
-def test_two_replicas_adapt_the_weights_to_the_same_values():
-    def train():
-        pairs = sequence(class_sampling="natural", steps_per_epoch=6)
-        return fit(compiled(), pairs, adaptive(pairs), epochs=4)
-
-    def plain():
-        return fit(compiled("mse"), sequence(steps_per_epoch=6), [])
-
-    found, alone = in_two_replicas("test_keras_features", train), train()
-    if found["loss"] != pytest.approx(alone["loss"], rel=1e-4):
-        trained = in_two_replicas("test_keras_features", plain)["loss"]
-        assert trained != pytest.approx(plain()["loss"], rel=1e-4)
-        pytest.skip("this Keras trains in another way on two devices, with losses and callbacks of its own too")
-    for key in alone:
-        np.testing.assert_allclose(found[key], alone[key], rtol=1e-4, err_msg=key)
-    assert alone["class_weight/1"][-1] != 1.0
-    assert alone["class_weight_1/rare"][-1] > 1.5

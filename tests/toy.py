@@ -1,11 +1,6 @@
 """Small data and models that several tests use."""
 
 import importlib
-import inspect
-import math
-import subprocess
-import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -13,8 +8,9 @@ import numpy as np
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese._backend import ops
 
+BACKEND = keras.backend.backend()
 WAYS_TO_COMPILE = [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2}]
-if keras.backend.backend() == "torch":  # Keras refuses more than one step per execution there
+if BACKEND == "torch":  # Keras refuses more than one step per execution there
     WAYS_TO_COMPILE.pop()
 COUNTS = {"common": 40, "medium": 14, "rare": 5}
 
@@ -43,12 +39,11 @@ def compiled(loss=None, optimizer="sgd", **kwargs):
 
 def differentiate(function):
     """`(labels, x) -> (value, gradient in x)` of a function that gives one number, by the backend itself."""
-    backend = keras.backend.backend()
-    module = importlib.import_module(backend)
-    if backend == "jax":
+    module = importlib.import_module(BACKEND)
+    if BACKEND == "jax":
         both = module.jit(module.value_and_grad(lambda x, labels: function(labels, x)))
         return lambda labels, x: tuple(map(np.asarray, both(module.numpy.asarray(x), module.numpy.asarray(labels))))
-    if backend == "torch":
+    if BACKEND == "torch":
 
         def by_torch(labels, x):
             x = module.tensor(x, requires_grad=True)
@@ -85,37 +80,3 @@ def gradient(values, others, function=None, loss=None):
     model.compile(keras.optimizers.SGD(1.0), loss or (lambda _, output: ops.sum(output)), run_eagerly=False)
     model.train_on_batch([np.arange(len(values))[:, None], *data], others)
     return -shift.get_weights()[0]
-
-
-BACKEND = keras.backend.backend()
-REPLICAS = {
-    "tensorflow": """
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
-""",
-    "jax": """
-import jax, keras
-scope = keras.distribution.DataParallel(devices=jax.devices("cpu")[:2]).scope
-""",
-}
-
-
-def in_two_replicas(module, train):
-    """What `train()`, a function of the test module, returns (a history) in a process with two devices of the CPU."""
-    code = f"""
-import os, sys
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-os.environ["NPROC"] = "16"  # threads of XLA: with one for each core, devices can wait for each other for ever
-sys.path[:0] = {sys.path!r}
-{REPLICAS[BACKEND]}
-from {module} import *
-{textwrap.dedent(inspect.getsource(train))}
-with scope():
-    history = {train.__name__}()
-print("FOUND", {{key: [float(v) for v in values] for key, values in history.items()}})
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return eval(done.stdout.split("FOUND")[1], {"nan": math.nan})
