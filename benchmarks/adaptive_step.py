@@ -1,4 +1,4 @@
-"""What `AdaptiveClassWeight` adds to a training step: the record of each class's loss, and the update after the epoch.
+"""Time of `AdaptiveClassWeight` in a training step: the record of each class's loss, and the update after the epoch.
 
 Run with `KERAS_BACKEND=tensorflow python benchmarks/adaptive_step.py` (or jax, or torch). Two models of one form train
 on the same batches, held in memory, one with the callback and one without. They take turns, an epoch each, every other

@@ -1,4 +1,4 @@
-"""Which loss on batches verifies best on long-tailed Fashion-MNIST, in natural batches and in balanced ones?
+"""Comparison of the losses on batches, on long-tailed Fashion-MNIST, in natural and in balanced batches.
 
 Run with `python benchmarks/batch_losses.py --data fashion_mnist.npz`. Data, encoder, optimizer, seeds, test pairs and
 figures are those of `benchmarks/class_sampling.py`; the budget is 500 steps of 256 images, the same number of images as
@@ -54,7 +54,7 @@ def train(loss, batches, unit, x, y, steps, seed):
         weights = {int(label): weight**power for label, weight in kbs.class_weights(y).items()}
     encoder.compile(optimizer=keras.optimizers.Adam(0.001), loss=LOSSES[loss](class_weight=weights, **margin))
     if batches == "balanced":
-        sequence = kbs.BalancedBatchSequence(x, y, 8, 32, steps_per_epoch=min(EPOCH, steps), seed=seed)
+        sequence = kbs.BalancedBatchSequence(x, y, 8, 32, steps_per_epoch=min(EPOCH, steps), max_repeats=3, seed=seed)
         encoder.fit(sequence, epochs=steps // len(sequence), verbose=0)
     else:
         rng, n = np.random.default_rng(seed), steps * IMAGES

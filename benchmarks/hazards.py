@@ -1,4 +1,4 @@
-"""What comes out of a loss on bad batches: of ours, of pytorch-metric-learning's (PML) and of tensorflow-addons' (TFA).
+"""Results of losses on bad batches: of ours, of pytorch-metric-learning's (PML) and of tensorflow-addons' (TFA).
 
 Run with `KERAS_BACKEND=... python benchmarks/hazards.py`. The rivals are used if they are installed: pytorch-metric-
 learning with PyTorch, tensorflow-addons with TensorFlow. `--no-compile` leaves out the compiled losses, which take

@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of a report hold the true figure, over many data sets from a known population.
+"""Coverage of the 95 % intervals of a report, over many data sets from a known population.
 
 Each identity has a centre, and a spread of its own, so some identities are harder than others. The true figures are
 those of a very large data set from the same population.

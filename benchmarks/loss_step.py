@@ -1,4 +1,4 @@
-"""What a loss costs: forward and backward, against a minimal loss written by hand, pytorch-metric-learning and TFA.
+"""Time of a loss, forward and backward, against a minimal loss written by hand, pytorch-metric-learning and TFA.
 
 Run with `KERAS_BACKEND=... python benchmarks/loss_step.py`. In one run the contenders of a row take turns, every other
 round in the opposite order, and the best round of each counts. Compiled: XLA on JAX and TensorFlow; PyTorch is eager,

@@ -1,4 +1,4 @@
-"""What does `max_repeats` do for many classes of few samples? Error rates on unseen classes and on the rare seen ones.
+"""Effect of `max_repeats` on many classes of few samples: error rates on unseen and on rare seen classes.
 
 Run with `python benchmarks/many_classes.py`, or with `--data digits` for the ten digits that come with scikit-learn.
 `--json FILE` writes the figures too, after each run.
@@ -44,15 +44,15 @@ TEST_SAMPLES = 10  # of each class
 TEST_PAIRS = 100  # similar ones of each class, and as many different ones
 JITTER = 0.2  # of the control points; the canvas is 2 wide
 ARMS = {
-    "natural": {"class_sampling": "natural"},
-    "sqrt, 3": {"class_sampling": "sqrt"},
+    "natural": {"class_sampling": "natural", "max_repeats": 3},
+    "sqrt, 3": {"class_sampling": "sqrt", "max_repeats": 3},
     "sqrt, None": {"class_sampling": "sqrt", "max_repeats": None},
     "balanced, 1": {"max_repeats": 1},
-    "balanced, 3": {},  # the default
+    "balanced, 3": {"max_repeats": 3},
     "balanced, 10": {"max_repeats": 10},
     "balanced, 30": {"max_repeats": 30},
     "balanced, None": {"max_repeats": None},
-    "progressive, 3": {"class_sampling": "progressive"},
+    "progressive, 3": {"class_sampling": "progressive", "max_repeats": 3},
 }
 FIGURES = {
     "unseen": "unseen classes",

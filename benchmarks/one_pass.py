@@ -1,4 +1,4 @@
-"""What a training step costs with both sides in one batch, and with one side after the other.
+"""Time of a training step with both sides in one batch, and with one side after the other.
 
 Run with `KERAS_BACKEND=tensorflow python benchmarks/one_pass.py` (or jax, or torch). Both forms of one encoder train on
 the same pairs, held in memory. They take turns, and the best round of each counts. Beside it stand the medians over the

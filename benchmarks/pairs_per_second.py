@@ -1,4 +1,4 @@
-"""How fast pairs are made: against a bare gather of the same rows, against rivals, in `fit`, and with many labels.
+"""Pairs per second: against a bare gather of the same rows, against rivals, in `fit`, and with many labels.
 
 Run with `python benchmarks/pairs_per_second.py`, or with `--only gather rivals fit labels`. The rivals need torch,
 pytorch-metric-learning and imbalanced-learn; one that is not installed is left out, and said so. Contenders take

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 import keras_balanced_siamese as kbs
-from keras_balanced_siamese.metrics import (
+from keras_balanced_siamese import (
     BalancedPairAccuracy,
     EqualErrorRate,
     TrueAcceptRate,
