@@ -113,7 +113,9 @@ def train(data, batches, start, options, seed):
     optimizer = keras.optimizers.Adam(0.001)
     callbacks, fit = [], {"verbose": 0}
     if batches.startswith("in-batch"):
-        encoder.compile(optimizer=optimizer, loss=kbs.WeightedBatchContrastiveLoss(class_weight=weights))
+        encoder.compile(
+            optimizer=optimizer, loss=kbs.WeightedBatchContrastiveLoss(normalize="all", class_weight=weights)
+        )
         if options is not None:
             extra = {"validation_data": validation} if "validation" in batches else {}
             callbacks = [kbs.AdaptiveClassWeight(**extra, **options)]

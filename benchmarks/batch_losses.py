@@ -28,7 +28,7 @@ import keras_balanced_siamese as kbs
 IMAGES = 256  # in a batch
 EPOCH = 50  # steps
 LOSSES = {
-    "contrastive": kbs.WeightedBatchContrastiveLoss,
+    "contrastive": lambda **kwargs: kbs.WeightedBatchContrastiveLoss(normalize="all", **kwargs),
     "triplet, semi-hard": kbs.WeightedTripletLoss,
     "triplet, all": lambda **k: kbs.WeightedTripletLoss(mining="all", **k),
     "triplet, hard, soft": lambda **k: kbs.WeightedTripletLoss("soft", "hard", **k),

@@ -32,6 +32,7 @@ ARGUMENTS = {  # a value other than the default for each argument of a class tha
     "label_smoothing": 0.25,
     "margin": 0.5,
     "mining": "hard",
+    "normalize": "all",
     "positive_margin": 0.25,
     "reduction": "sum",
     "resolution": 64,

@@ -119,7 +119,7 @@ class VerificationReport(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self.append:
             self.history_ = []
-        epochs = (self.params or {}).get("epochs")
+        epochs = (getattr(self, "params", None) or {}).get("epochs")
         if epochs is not None and epochs < self.every:
             warnings.warn(
                 f"There will be no verification report, since the first one follows after {self.every} epochs. Lower "

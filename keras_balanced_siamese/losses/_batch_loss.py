@@ -34,7 +34,7 @@ class WeightedBatchLoss(WeightedLoss):
     def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):
         if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
             kwargs["dtype"] = "float32"
-        super().__init__(class_weight, None if class_weight is None else _integer_classes(class_weight), **kwargs)
+        super().__init__(class_weight, None if class_weight is None else _class_labels(class_weight), **kwargs)
         if "16" in str(self.dtype):
             raise ValueError(
                 "`dtype` must be float32 or float64: class labels are cast to it, and half precision cannot hold them. "
@@ -70,15 +70,17 @@ def pair_term(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None
     return Term(both[:, 0], weight * both[:, 1], count)
 
 
-def _integer_classes(class_weight: Any) -> list[int]:
-    """Return the sorted classes of a mapping of weights."""
+def _class_labels(class_weight: Any) -> list[Any]:
+    """Return the sorted class labels of a mapping of weights: integers, or strings."""
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"`class_weight` must be a mapping of class to weight. Received: class_weight={class_weight!r}")
+    if class_weight and all(isinstance(label, str) for label in class_weight):
+        return sorted(class_weight)
     odd = [label for label in class_weight if isinstance(label, bool) or not isinstance(label, Integral)]
     if odd or not class_weight or not all(abs(int(label)) < LABEL_LIMIT for label in class_weight):
         raise ValueError(
-            "The keys of `class_weight` must be the integers of `y_true`, below 2 ** 24: for a "
-            "`BalancedBatchSequence` the positions in its `classes`, "
+            "The keys of `class_weight` must be all class names of the data, or the integers of `y_true`, below "
+            "2 ** 24. A `BalancedBatchSequence` gives positions in its `classes`: "
             "`{k: weights[label] for k, label in enumerate(batches.classes)}`. "
             f"Received: {str(dict(class_weight))[:200]}"
         )

@@ -9,24 +9,33 @@ import numpy as np
 
 from keras_balanced_siamese._backend import Loss, to_numpy
 from keras_balanced_siamese._labels import align_weights
-from keras_balanced_siamese._typing import ClassWeights
+from keras_balanced_siamese._typing import ClassWeights, Label
 from keras_balanced_siamese.losses._live_class_weights import LiveClassWeights
 
 
 class WeightedLoss(Loss):
-    """Abstract loss with a weight for each of the integers `classes`, or without weights."""
+    """Abstract loss with class weights, or without.
+
+    Args:
+        class_weight: Weights by class label; `None` for weights of 1.
+        labels: The class labels, or `None` for a loss without weights. Integers are the values of `y_true`; the `k`-th
+            of other labels is the value `k` of `y_true`.
+        kwargs: See `keras.losses.Loss`.
+    """
 
     live_weights: LiveClassWeights | None
 
-    def __init__(self, class_weight: ClassWeights | None, classes: list[int] | None, **kwargs: Any):
+    def __init__(self, class_weight: ClassWeights | None, labels: list[Any] | None, **kwargs: Any):
         super().__init__(**kwargs)
         self.live_weights = None
-        if classes is not None:
-            weights = np.ones(len(classes)) if class_weight is None else align_weights(class_weight, classes)
-            self.live_weights = LiveClassWeights(classes, weights)
+        self._labels = labels or []
+        if labels is not None:
+            weights = np.ones(len(labels)) if class_weight is None else align_weights(class_weight, labels)
+            codes = list(range(len(labels))) if self._has_names else labels
+            self.live_weights = LiveClassWeights(codes, weights)
 
     @property
-    def class_weight(self) -> Mapping[int, float] | None:
+    def class_weight(self) -> Mapping[Label, float] | None:
         """Current weights; assign a mapping with the same classes to change them.
 
         If an `AdaptiveClassWeight` callback adapts this loss, an assignment during `fit` takes effect at the next step,
@@ -37,7 +46,7 @@ class WeightedLoss(Loss):
         if self.live_weights is None:
             return None
         values = self.live_weights.weights_of_classes().tolist()
-        return MappingProxyType(dict(zip(self.live_weights.classes, values, strict=True)))
+        return MappingProxyType(dict(zip(self._labels, values, strict=True)))
 
     @class_weight.setter
     def class_weight(self, class_weight: ClassWeights) -> None:
@@ -46,19 +55,24 @@ class WeightedLoss(Loss):
                 "This loss was created without class weights, so they cannot be set: pass `class_weight` to its "
                 f"constructor, for example with weights of 1. Received: class_weight={class_weight!r}"
             )
-        self.live_weights.set_weights_of_classes(align_weights(class_weight, self.live_weights.classes))
+        self.live_weights.set_weights_of_classes(align_weights(class_weight, self._labels))
 
     def get_config(self) -> dict[str, Any]:
         weights = self.class_weight
-        return {**super().get_config(), "class_weight": None if weights is None else dict(weights)}
+        config = {**super().get_config(), "class_weight": None if weights is None else dict(weights)}
+        return {**config, "named_classes": True} if self._has_names else config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        # the keys of a mapping are strings in JSON
+        config = dict(config)
         given = config.get("class_weight")
-        if given is not None:
-            config = {**config, "class_weight": {int(label): weight for label, weight in given.items()}}
+        if given is not None and not config.pop("named_classes", False):  # in JSON the keys of a mapping are strings
+            config["class_weight"] = {int(label): weight for label, weight in given.items()}
         return cls(**config)
+
+    @property
+    def _has_names(self) -> bool:
+        return bool(self._labels) and isinstance(self._labels[0], str)
 
     def save_own_variables(self, store: Any) -> None:
         """Save the weights, so that resumed training continues with them."""

@@ -14,15 +14,18 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
     """Contrastive loss on all pairs of a batch of embeddings, weighted by the classes of both members.
 
     ```
-    loss = 1/2 * mean over positive pairs of w_a * w_b * max(d_ab - positive_margin, 0) ** 2
-         + 1/2 * mean over negative pairs of w_a * w_b * max(margin - d_ab, 0) ** 2
+    loss = 1/2 * sum over positive pairs of w_a * w_b * max(d_ab - positive_margin, 0) ** 2  /  P
+         + 1/2 * sum over negative pairs of w_a * w_b * max(margin - d_ab, 0) ** 2  /  N
     ```
 
-    One pass of the encoder over B items gives B (B - 1) / 2 pairs instead of B / 2. Positive and negative pairs are
-    averaged separately, and without weights each kind contributes one half. So the negative pairs do not outweigh the
-    few positive pairs, and the scale is that of `WeightedContrastiveLoss` on equal numbers of both kinds. With weights
-    proportional to 1 / n_c, negative pairs contribute more than half. Only anchors with a positive and a negative in
-    the batch are included. Without such an anchor, as in a batch of one class, the loss and its gradient are 0.
+    With `normalize="active"`, P and N are the sums of `w_a * w_b` over the positive and the negative pairs whose loss
+    is above 0. With `normalize="all"` they are the numbers of all positive and negative pairs.
+
+    One pass of the encoder over B items gives B (B - 1) / 2 pairs instead of B / 2. The two kinds of pairs are averaged
+    separately, so the many negative pairs do not outweigh the few positive ones, and the negative pairs that are far
+    enough apart do not dilute the others. With `"all"` and weights proportional to 1 / n_c, negative pairs contribute
+    more than half. Only anchors with a positive and a negative in the batch are included. Without such an anchor, as in
+    a batch of one class, the loss and its gradient are 0.
 
     The loss is NaN if a label has no weight or is 2 ** 24 or more, or if an embedding or a label is NaN.
 
@@ -31,8 +34,11 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         positive_margin: Distance up to which the loss of a positive pair is 0, from 0 to less than `margin`.
         squared: Whether to square the violations of the margins.
         distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
-            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        normalize: `"active"`, the mean over the pairs whose loss is above 0, or `"all"`, over all pairs.
+        class_weight: Weight of each class, as from `class_weights`, or `None`. Integer keys are the values of `y_true`.
+            Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
+            `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and
+            `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
@@ -62,6 +68,7 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         squared: bool = True,
         distance: str = "euclidean",
         class_weight: ClassWeights | None = None,
+        normalize: str = "active",
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_batch_contrastive_loss",
         dtype: Any = None,
@@ -76,15 +83,23 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
             )
         self.squared = flag("squared", squared)
         self.distance = one_of("distance", distance, DISTANCES)
+        self.normalize = one_of("normalize", normalize, ("active", "all"))
 
     def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        pull_factor, push_factor = 0.5 * mean_factor(pairs.n_positive), 0.5 * mean_factor(pairs.n_negative)
         record = self.live_weights is not None and self.live_weights.recording
         power = 2.0 if self.squared else 1.0
-        pull_by, push_by = (ops.sqrt(one) if self.squared else one for one in (pull_factor, push_factor))
+        included = ops.cast(pairs.anchor, x.dtype)
+        own_weight = included if weight is None else included * weight
 
         def curve(d: Tensor) -> Any:
-            beyond = ops.where(pairs.same, pull_by * self._pull(d), push_by * ops.maximum(self.margin - d, 0.0))
+            pull, push = self._pull(d), ops.maximum(self.margin - d, 0.0)
+            if self.normalize == "all":
+                pull_factor, push_factor = (0.5 * mean_factor(one) for one in (pairs.n_positive, pairs.n_negative))
+            else:
+                both = ops.where(pairs.same, pull, push) > 0.0
+                pull_factor, push_factor = self._active_factors(both, pairs, own_weight, weight)
+            pull_by, push_by = (ops.sqrt(one) if self.squared else one for one in (pull_factor, push_factor))
+            beyond = ops.where(pairs.same, pull_by * pull, push_by * push)
             losses = ops.square(beyond) if self.squared else beyond
 
             def derivative() -> Tensor:
@@ -93,17 +108,27 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
 
             if not record:
                 return losses, derivative, ops.zeros_like(d[:, :1])
-            pull, push = at_least_one(pairs.n_positive) * pull_factor, at_least_one(pairs.n_negative) * push_factor
-            own = ops.where(pairs.same, losses / pull[:, None], losses / push[:, None])
+            pulls, pushes = at_least_one(pairs.n_positive) * pull_factor, at_least_one(pairs.n_negative) * push_factor
+            own = ops.where(pairs.same, losses / pulls[:, None], losses / pushes[:, None])
             return losses, derivative, 0.5 * ops.sum(own, axis=1, keepdims=True)
 
         sums = sums_over_others(x, self.distance, weight, curve)
-        included = ops.cast(pairs.anchor, x.dtype)
-        own_weight = included if weight is None else included * weight
         return own_weight * sums[:, 0], sums[:, 1]
 
     def _pull(self, d: Tensor) -> Tensor:
         return ops.maximum(d - self.positive_margin, 0.0) if self.positive_margin else d
+
+    def _active_factors(
+        self, active: Tensor, pairs: PairMasks, own_weight: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the factors of the sums over positive and over negative pairs, from the mask of those with a loss."""
+        kinds = ops.stack([ops.logical_and(active, pairs.same), ops.logical_and(active, ops.logical_not(pairs.same))])
+        kinds = ops.cast(kinds, own_weight.dtype)  # (2, B, B)
+        other_weight = ops.ones_like(own_weight) if weight is None else weight
+        totals = ops.sum(ops.sum(kinds * other_weight, axis=2) * own_weight, axis=1)  # (2,)
+        size = ops.cast(ops.shape(own_weight)[0], own_weight.dtype)
+        factors = 0.5 * size / ops.where(totals > 0.0, totals, ops.ones_like(totals))
+        return factors[0], factors[1]
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -112,4 +137,5 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
             "positive_margin": self.positive_margin,
             "squared": self.squared,
             "distance": self.distance,
+            "normalize": self.normalize,
         }

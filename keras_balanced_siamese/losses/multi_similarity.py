@@ -32,8 +32,10 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         beta: Scale of negatives; the larger, the more the most similar ones dominate. Positive.
         base: Cosine below which positives, and above which negatives, are penalised strongly.
         epsilon: Tolerance of the mining, at least 0; `None` for no mining.
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
-            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        class_weight: Weight of each class, as from `class_weights`, or `None`. Integer keys are the values of `y_true`.
+            Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
+            `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and
+            `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:

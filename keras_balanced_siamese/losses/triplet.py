@@ -40,8 +40,10 @@ class WeightedTripletLoss(WeightedBatchLoss):
         margin: Required excess of the distance to the negative, positive, or `"soft"`.
         mining: `"semi-hard"`, `"hard"` or `"all"`.
         distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
-        class_weight: Weight of each class, `{0: ..., 1: ...}`, keyed by the integers in `y_true`, or `None`. Weights
-            can change during training: see the property `class_weight` and `AdaptiveClassWeight`.
+        class_weight: Weight of each class, as from `class_weights`, or `None`. Integer keys are the values of `y_true`.
+            Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
+            `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and
+            `AdaptiveClassWeight`.
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:

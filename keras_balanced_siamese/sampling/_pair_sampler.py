@@ -90,7 +90,7 @@ class PairSampler:
         single = [label for label, n, v in zip(self.labels.classes, counts, quotas.shares, strict=True) if n == 1 and v]
         if single:
             warnings.warn(
-                f"{count_and_names(single)} of {len(counts)} with one sample form no pair of one class, only pairs of "
+                f"{count_and_names(single)} of {len(counts)} with only one sample: no pair of one class, only pairs of "
                 "different classes",
                 stacklevel=3,
             )

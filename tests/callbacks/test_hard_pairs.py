@@ -12,7 +12,9 @@ from keras_balanced_siamese.callbacks._hard_pairs import SampleEmbeddings, harde
 
 pytestmark = [
     pytest.mark.numpy_only,
-    pytest.mark.filterwarnings("ignore:.*instead of max_repeats:UserWarning", "ignore:.*form no pair:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:.*instead of max_repeats:UserWarning", "ignore:.*with only one sample:UserWarning"
+    ),
 ]
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import keras_balanced_siamese as kbs
 
 KINDS = {
-    "contrastive": kbs.WeightedBatchContrastiveLoss,
-    "contrastive-margins": lambda **k: kbs.WeightedBatchContrastiveLoss(1.5, 0.3, squared=False, **k),
-    "contrastive-cosine": lambda **k: kbs.WeightedBatchContrastiveLoss(0.6, distance="cosine", **k),
+    "contrastive": lambda **k: kbs.WeightedBatchContrastiveLoss(normalize="all", **k),
+    "contrastive-margins": lambda **k: kbs.WeightedBatchContrastiveLoss(1.5, 0.3, squared=False, normalize="all", **k),
+    "contrastive-cosine": lambda **k: kbs.WeightedBatchContrastiveLoss(0.6, distance="cosine", normalize="all", **k),
+    "contrastive-active": lambda **k: kbs.WeightedBatchContrastiveLoss(1.2, 0.4, **k),
     "triplet-semi-hard": kbs.WeightedTripletLoss,
     "triplet-hard": lambda **k: kbs.WeightedTripletLoss(0.7, mining="hard", **k),
     "triplet-soft": lambda **k: kbs.WeightedTripletLoss("soft", mining="hard", distance="squared", **k),
@@ -49,6 +50,22 @@ def slow_contrastive(labels, x, w, margin=1.0, inner=0.0, squared=True, kind="eu
         pulls += [w[a] * w[p] * max(distance(kind, x[a], x[p]) - inner, 0) ** power for p in positives]
         pushes += [w[a] * w[n] * max(margin - distance(kind, x[a], x[n]), 0) ** power for n in negatives]
     return (np.mean(pulls) + np.mean(pushes)) / 2 if pulls else 0.0
+
+
+def slow_active_contrastive(labels, x, w, margin=1.2, inner=0.4):
+    """The weighted mean of the losses above 0 of each kind."""
+    total = 0.0
+    for kind in (0, 1):
+        losses, weights = [], []
+        for a in range(len(labels)):
+            for b in partners(labels, a)[kind]:
+                d = distance("euclidean", x[a], x[b])
+                gap = d - inner if kind == 0 else margin - d
+                if gap > 0:
+                    losses.append(gap**2)
+                    weights.append(w[a] * w[b])
+        total += np.average(losses, weights=weights) / 2 if losses else 0.0
+    return total
 
 
 def slow_triplet(labels, x, w, margin=1.0, mining="semi-hard", kind="euclidean"):
@@ -105,6 +122,7 @@ def slow_multi_similarity(labels, x, w, epsilon=0.1, alpha=2.0, beta=50.0, base=
 
 
 SLOW = {
+    "contrastive-active": slow_active_contrastive,
     "contrastive": slow_contrastive,
     "contrastive-margins": lambda *a: slow_contrastive(*a, margin=1.5, inner=0.3, squared=False),
     "contrastive-cosine": lambda *a: slow_contrastive(*a, margin=0.6, kind="cosine"),

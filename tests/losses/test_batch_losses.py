@@ -1,6 +1,7 @@
 """Values, gradients and laws of the losses on batches, against loops over pairs and triplets."""
 
 import functools
+import json
 import math
 
 import keras
@@ -149,6 +150,7 @@ def test_equal_weights_scale_the_losses(kind):
     ones = each_anchor(kind, class_weight=dict.fromkeys(range(4), 1.0))
     np.testing.assert_allclose(ones, plain, rtol=1e-5, atol=1e-6)
     power = 1 if kind.startswith(("supervised", "multi")) else 2  # those use the weight of the anchor alone
+    power = 0 if kind == "contrastive-active" else power  # a weighted mean
     threes = each_anchor(kind, class_weight=dict.fromkeys(range(4), 3.0))
     np.testing.assert_allclose(threes, plain * 3**power, rtol=1e-4, atol=1e-5)
 
@@ -211,7 +213,7 @@ def test_class_labels_are_float32_where_keras_defaults_to_float16():
         (lambda: kbs.WeightedBatchContrastiveLoss(1.0, 1.0), ValueError, "less than `margin`"),
         (lambda: kbs.WeightedSupervisedContrastiveLoss(0.0), ValueError, "`temperature` must be positive"),
         (lambda: kbs.WeightedMultiSimilarityLoss(epsilon=-1), ValueError, "`epsilon` must be at least 0"),
-        (lambda: kbs.WeightedTripletLoss(class_weight={"a": 1.0}), ValueError, "integers of `y_true`"),
+        (lambda: kbs.WeightedTripletLoss(class_weight={0.5: 1.0}), ValueError, "integers of `y_true`"),
         (lambda: kbs.WeightedTripletLoss(class_weight={2**24: 1.0}), ValueError, "below 2"),
         (lambda: kbs.WeightedTripletLoss(class_weight={}), ValueError, "integers of"),
         (lambda: kbs.WeightedTripletLoss(class_weight=[1.0]), TypeError, "mapping"),
@@ -221,3 +223,22 @@ def test_class_labels_are_float32_where_keras_defaults_to_float16():
 def test_bad_arguments_are_refused(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_by_name_are_those_of_the_sorted_positions(kind):
+    named = {"pear": 1.25, "apple": 0.5, "quince": 0.75, "fig": 2.0}
+    assert [named[label] for label in sorted(named)] == list(WEIGHTS.values())
+    np.testing.assert_array_equal(each_anchor(kind, class_weight=named), each_anchor(kind, class_weight=WEIGHTS))
+
+
+def test_weights_by_name_keep_their_names():
+    loss = kbs.WeightedTripletLoss(class_weight={"10": 2.0, "9": 0.5})
+    assert dict(loss.class_weight) == {"10": 2.0, "9": 0.5}
+    config = json.loads(json.dumps(loss.get_config()))
+    assert dict(kbs.WeightedTripletLoss.from_config(config).class_weight) == {"10": 2.0, "9": 0.5}
+    loss.class_weight = {"9": 3.0, "10": 1.0}
+    assert dict(loss.class_weight) == {"10": 1.0, "9": 3.0}
+    assert loss.live_weights.classes == [0, 1]
+    with pytest.raises(ValueError, match="names of the data, or the integers"):
+        kbs.WeightedTripletLoss(class_weight={"a": 1.0, 1: 2.0})

@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from losses.references import batch, distance, partners, slow_contrastive
+from losses.references import batch, distance, partners, slow_active_contrastive
 from toy import WAYS_TO_COMPILE
 
 import keras_balanced_siamese as kbs
@@ -103,7 +103,8 @@ def test_weights_are_live_and_the_loss_of_each_class_is_recorded(tmp_path):
     factor = 8 / (3 * 0.5 + 3 * 2.0 + 2 * 1.0)  # to the mean 1 over the anchors
     for epoch, weights in enumerate([dict.fromkeys(new, 1.0), {c: w * factor for c, w in new.items()}]):
         assert [history[f"class_weight/{c}"][epoch] for c in new] == pytest.approx(list(weights.values()), rel=1e-5)
-        expected = slow_contrastive(labels.tolist(), x, [weights[c] for c in labels.tolist()])
+        w = [weights[c] for c in labels.tolist()]
+        expected = slow_active_contrastive(labels.tolist(), x, w, margin=1.0, inner=0.0)
         assert history["loss"][epoch] == pytest.approx(expected, rel=1e-5)
     for c in new:  # the mean over the pairs of each anchor of the class, independent of the weights
         among = []

@@ -11,7 +11,7 @@ from keras_balanced_siamese import BalancedPairSequence, class_weights
 pytestmark = [
     pytest.mark.numpy_only,
     pytest.mark.filterwarnings(
-        "ignore:.*with one sample form no pair:UserWarning", "ignore:.*instead of max_repeats:UserWarning"
+        "ignore:.*with only one sample:UserWarning", "ignore:.*instead of max_repeats:UserWarning"
     ),
 ]
 
@@ -100,7 +100,7 @@ def test_describe_lists_each_class_and_its_shares():
 
 
 def test_a_class_of_one_sample_warns_and_forms_different_pairs():
-    with pytest.warns(UserWarning, match="1 class \\('class 2'\\) of 3 with one sample"):
+    with pytest.warns(UserWarning, match="1 class \\('class 2'\\) of 3 with only one sample"):
         pairs = build_pairs([10, 10, 1], steps_per_epoch=20)
     a, b, _, _, similar = pairs_of_epoch(pairs)
     assert "class 2" not in a[similar == 1]

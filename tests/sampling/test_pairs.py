@@ -17,7 +17,7 @@ from keras_balanced_siamese import BalancedBatchSequence, BalancedPairSequence
 pytestmark = [
     pytest.mark.numpy_only,
     pytest.mark.filterwarnings(
-        "ignore:.*with one sample form no pair:UserWarning",
+        "ignore:.*with only one sample:UserWarning",
         "ignore:.*instead of max_repeats:UserWarning",
         "ignore:.*a batch holds copies:UserWarning",
     ),

@@ -224,7 +224,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         attach_state(model, name, self._dump, self._load)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        check_steps(self.target, (self.params or {}).get("steps"))
+        check_steps(self.target, (getattr(self, "params", None) or {}).get("steps"))
         self._first_row = len(self._rows)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -272,7 +272,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             update_target(rule, adapted, memory, np.isfinite(errors.values), epoch)
         self._saved_values = adapted.values
         if self.verbose:
-            after_bar = self.sink is print and (self.params or {}).get("verbose") == 1
+            after_bar = self.sink is print and (getattr(self, "params", None) or {}).get("verbose") == 1
             self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
 
     @property
@@ -322,7 +322,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             return
         try:
             self.set_state(json.loads(text))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             warnings.warn(f"The state of AdaptiveClassWeight in the file is left alone. {error}", stacklevel=2)
 
     def _check_validation(self, model: keras.Model, target: Any, pairs: BalancedPairSequence) -> None:
