@@ -10,6 +10,7 @@ PACKAGE = "keras_balanced_siamese"
 SECTIONS = {  # room -> heading, in the order of the data flow; other rooms follow under their own names
     "class_weights": "Class weights",
     "sampling": "Pairs and batches",
+    "loading": "Augmentation",
     "siamese": "Model",
     "layers": "Layers",
     "losses": "Losses",
