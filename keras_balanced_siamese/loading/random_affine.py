@@ -155,7 +155,7 @@ def interpolate_pixels(
 
 
 def _values_at(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The bilinear values of images at places `(n, h, w)` in them, in the dtype of the images."""
+    """The bilinear values of images at places `(n, h, w)` in them, rounded if the images are integers."""
     n, height, width = images.shape[:3]
     kind = np.result_type(images.dtype, np.float32)
     rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
@@ -179,8 +179,8 @@ def _values_at(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.
     with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
         values = between(along_row(corner), along_row(corner + below), down)
     if images.dtype.kind in "iu":
-        values = _within(np.rint(values), images.dtype)
-    return values.astype(images.dtype)
+        return _within(np.rint(values), images.dtype)
+    return values
 
 
 def _within(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -23,6 +23,10 @@ class SamplingOptions:
     epochs: int | None
     max_repeats: int | None
 
+    def __post_init__(self) -> None:
+        if self.max_repeats is not None:
+            whole("max_repeats", self.max_repeats, 1)
+
     @property
     def repeats(self) -> float:
         """`max_repeats` as a number, infinite where there is no limit."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, Label, WeightScheme
 from keras_balanced_siamese.sampling._batch_plan import BatchPlan
 from keras_balanced_siamese.sampling._batch_sampler import BatchSampler
@@ -127,7 +126,7 @@ class BalancedBatchSequence(EpochSequence):
             class_sampling=class_sampling,
             resampling=resampling,
             epochs=epochs,
-            max_repeats=None if max_repeats is None else whole("max_repeats", max_repeats, 1),
+            max_repeats=max_repeats,
         )
         self._sampler = BatchSampler(
             self._labels,

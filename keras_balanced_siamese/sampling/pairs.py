@@ -134,7 +134,7 @@ class BalancedPairSequence(EpochSequence):
             class_sampling=class_sampling,
             resampling=resampling,
             epochs=epochs,
-            max_repeats=None if max_repeats is None else whole("max_repeats", max_repeats, 1),
+            max_repeats=max_repeats,
         )
         self._sampler = PairSampler(
             self._labels, self._loader.source, options, positive_fraction=self.positive_fraction, seed=self.seed

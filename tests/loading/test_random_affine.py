@@ -320,8 +320,9 @@ def test_many_images_move_as_if_they_were_few():
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_a_batch_without_images_stays_empty(settings):
-    assert RandomAffine(**settings)(np.zeros((0, 8, 8, 3)), dice()).shape == (0, 8, 8, 3)
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (4, 0, 8), (4, 8, 0), (4, 8, 8, 0)])
+def test_a_batch_without_pixels_stays_empty(settings, shape):
+    assert RandomAffine(**settings)(np.zeros(shape), dice()).shape == shape
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
