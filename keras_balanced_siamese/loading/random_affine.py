@@ -46,7 +46,7 @@ class RandomAffine:
         - `rng`: The `numpy.random.Generator` that a sequence passes.
 
     Returns:
-        When called: the images, in the same shape and dtype.
+        The call returns the images in the same shape and dtype.
 
     Raises:
         ValueError: If an argument is out of its range, or, when called, if the images have a wrong shape.

@@ -55,7 +55,7 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         >>> loss = WeightedBatchContrastiveLoss(margin=1.0)
         >>> embeddings = np.array([[0.0, 0.0], [0.0, 0.5], [0.3, 0.0], [2.0, 2.0]])
         >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
-        1.868
+        1.951
 
     References:
         Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
