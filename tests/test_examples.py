@@ -1,5 +1,6 @@
 """The scripts of `examples/`: they run with little data, and print and write what they promise."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -33,23 +34,31 @@ def run(capfd, monkeypatch):
 
 
 def errors_in_table(text):
-    """`{class: (training samples, error before, error after)}`, percentages."""
-    rows = re.findall(r"^(\S+) \*? +([\d,]+) +([\d.]+)% +([\d.]+)%$", text, flags=re.MULTILINE)
-    return {label: (int(n.replace(",", "")), float(before), float(after)) for label, n, before, after in rows}
+    """`{class: (training samples, error of each way to train)}`, percentages."""
+    rows = re.findall(r"^(\S+) \*? +([\d,]+) +([\d.]+)% +([\d.]+)% +([\d.]+)%$", text, flags=re.MULTILINE)
+    return {label: (int(n.replace(",", "")), *map(float, errors)) for label, n, *errors in rows}
 
 
-def test_quickstart_on_the_digits_of_scikit_learn(run, tmp_path):  # slow: two trainings and a fresh process
+def test_quickstart_on_the_digits_of_scikit_learn(run, tmp_path):  # slow: three trainings and a fresh process
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     folder = tmp_path / "new" / "folder"
     text = run("quickstart.py", "--epochs", 2, "--steps", 3, "--output", folder)
     rows = errors_in_table(text)
     assert sorted(rows) == [str(digit) for digit in range(10)]
-    sizes = [n for n, _, _ in rows.values()]
+    sizes = [n for n, *_ in rows.values()]
     assert sizes == sorted(sizes)
     assert 20 < sizes[-1] / sizes[0] <= 40  # about 30 to 1, in whole samples
     assert len(re.findall(r"^\S+ \* +[\d,]+ +[\d.]+% ", text, flags=re.MULTILINE)) == 4
     assert "equal error rate" in text
+    result = json.loads((folder / "result.json").read_text())
+    assert list(result["means"]) == ["plain", "siamese", "recipe"]
+    for name in result["means"]:
+        rare = [row[name] for row in result["per_class"] if row["rare"]]
+        assert result["means"][name]["rare"] == pytest.approx(np.mean(rare))
+    for row in result["per_class"]:
+        errors = [100 * row[name] for name in result["means"]]
+        assert rows[str(row["class"])] == pytest.approx((row["trained on"], *errors), abs=0.051)
     for name in ("per_class_error.png", "report.png"):
         assert (folder / name).read_bytes().startswith(PNG)
     assert (folder / "verifier.keras").stat().st_size > 1000
