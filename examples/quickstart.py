@@ -4,11 +4,13 @@
     python examples/quickstart.py
 
 The script takes the handwritten digits of scikit-learn and thins out most classes (30 to 1). It trains one encoder in
-three ways on the same number of images, and shows the verification error of each class on held-out pairs:
+three ways on 128 images a step (recipe: 120), and shows the verification error of each class on held-out pairs:
 
 - plain: pairs as the data come, `WeightedContrastiveLoss`.
 - siamese: `BalancedPairSequence` with `RandomAffine`, embeddings of length 1, the same loss.
 - recipe: `BalancedBatchSequence` with `RandomAffine`, embeddings of length 1, `WeightedSupervisedContrastiveLoss`.
+
+The last two also have a cosine schedule of the learning rate; `--augment-plain` augments the plain network's images.
 
 What to expect, mean error over ten seeds: rare classes 18 % plain, 12 % siamese, 9 % recipe; other classes 7 %, 5 % and
 2.5 %. Single classes of four or five samples can still have a large error.
