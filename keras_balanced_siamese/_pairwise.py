@@ -15,7 +15,8 @@ FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # the reciprocal of a smaller n
 class PairMasks:
     """Masks of the positive and negative pairs of a batch of B items.
 
-    An item is an anchor if it has a positive and a negative in the batch. Other items have no pairs of their own.
+    An item is an anchor if it has a positive and a negative in the batch. Other items have no pairs of their own. Items
+    that were generated from the first ones make no anchors: their classes must have a pair of the first ones.
 
     Attributes:
         anchor: `(B,)` bool: the item is an anchor.
@@ -23,12 +24,13 @@ class PairMasks:
         n_positive, n_negative: `(B,)` float: numbers of positives and negatives of each anchor, 0 for other items.
     """
 
-    def __init__(self, labels: Tensor):
-        """Compute the masks from the labels `(B,)`, as floats."""
+    def __init__(self, labels: Tensor, first: Any = None):
+        """Compute the masks from the labels `(B,)`, as floats, and the number of items that were not generated."""
         total = ops.cast(ops.shape(labels)[0], labels.dtype)
         self.same = ops.equal(labels[:, None], labels[None, :])
         class_size = ops.sum(ops.cast(self.same, labels.dtype), axis=1)
-        self.anchor = ops.logical_and(class_size > 1, class_size < total)
+        given = class_size if first is None else ops.sum(ops.cast(self.same[:, :first], labels.dtype), axis=1)
+        self.anchor = ops.logical_and(given > 1, class_size < total)
         included = ops.cast(self.anchor, labels.dtype)
         self.n_positive, self.n_negative = included * (class_size - 1.0), included * (total - class_size)
 

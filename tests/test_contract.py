@@ -26,6 +26,7 @@ ARGUMENTS = {  # a value other than the default for each argument of a class tha
     "distance": "cosine",
     "epsilon": None,
     "far": 0.125,
+    "feature_transfer": 2,
     "focal_gamma": 0.5,
     "from_logits": True,
     "higher_is_similar": True,

@@ -10,6 +10,7 @@ import keras
 from keras_balanced_siamese._backend import ops
 from keras_balanced_siamese._pairwise import PairMasks
 from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.losses._feature_transfer import mean_of_copies, with_transferred
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
 
 LABEL_LIMIT = 2.0**24  # from here on neighbouring integers are equal in float32
@@ -29,7 +30,13 @@ class WeightedBatchLoss(WeightedLoss):
 
     A subclass returns terms. Each term is divided by its count over the whole batch, so the mean over the batch is the
     sum of the means of the terms.
+
+    Attributes:
+        feature_transfer: Number of generated members for each item, see `with_transferred`. They are items of the batch
+            like any other; the value of an item is the mean of its own loss and those of its generated members.
     """
+
+    feature_transfer = 0
 
     def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):
         if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
@@ -42,13 +49,15 @@ class WeightedBatchLoss(WeightedLoss):
             )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        labels, x = _labels_and_embeddings(y_true, y_pred)  # (B,), (B, dim)
-        pairs = PairMasks(labels)
+        items, embeddings = _labels_and_embeddings(y_true, y_pred)  # (B,), (B, dim)
+        labels, x = with_transferred(items, embeddings, self.feature_transfer)
+        size = ops.shape(items)[0]
+        pairs = PairMasks(labels, size if self.feature_transfer else None)
         weight = None if self.live_weights is None else self.live_weights.weights_of(labels)
-        losses, unweighted = self._losses(x, pairs, weight)
+        losses, unweighted = (mean_of_copies(one, self.feature_transfer) for one in self._losses(x, pairs, weight))
         if self.live_weights is not None:
-            self.live_weights.update_state_of(labels, ops.stop_gradient(unweighted), pairs.anchor)
-        return losses + _nan_if_not_finite(labels, x)
+            self.live_weights.update_state_of(items, ops.stop_gradient(unweighted), pairs.anchor[:size])
+        return losses + _nan_if_not_finite(items, embeddings)
 
     def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the weighted losses of the anchors and the unweighted means over their own pairs, each `(B,)`."""

@@ -17,6 +17,7 @@ KINDS = {
     "triplet-all": lambda **k: kbs.WeightedTripletLoss(0.5, mining="all", **k),
     "triplet-cosine": lambda **k: kbs.WeightedTripletLoss(0.2, distance="cosine", **k),
     "supervised": kbs.WeightedSupervisedContrastiveLoss,
+    "supervised-transfer": lambda **k: kbs.WeightedSupervisedContrastiveLoss(feature_transfer=3, **k),
     "multi-similarity": kbs.WeightedMultiSimilarityLoss,
     "multi-similarity-unmined": lambda **k: kbs.WeightedMultiSimilarityLoss(epsilon=None, **k),
 }
@@ -36,7 +37,9 @@ def distance(kind, a, b):
     return d2 if kind == "squared" else math.sqrt(d2)
 
 
-def partners(labels, a):
+def partners(labels, a, given=None):
+    if labels[:given].count(labels[a]) < 2:
+        return [], []
     positives = [b for b in range(len(labels)) if b != a and labels[b] == labels[a]]
     negatives = [b for b in range(len(labels)) if labels[b] != labels[a]]
     return (positives, negatives) if positives and negatives else ([], [])
@@ -92,16 +95,28 @@ def slow_triplet(labels, x, w, margin=1.0, mining="semi-hard", kind="euclidean")
     return float(np.mean(found)) if found else 0.0
 
 
-def slow_supervised(labels, x, w, temperature=0.1):
+def slow_supervised(labels, x, w, temperature=0.1, given=None):
     found = []
     for a in range(len(labels)):
-        positives, negatives = partners(labels, a)
+        positives, negatives = partners(labels, a, given)
         if not positives:
             continue
         s = {b: (1 - distance("cosine", x[a], x[b])) / temperature for b in positives + negatives}
         total = math.log(sum(math.exp(s[b]) for b in s))
         found.append(w[a] * np.mean([total - s[p] for p in positives]))
     return float(np.mean(found)) if found else 0.0
+
+
+def slow_supervised_with_transfer(labels, x, w, times=3):
+    """The same on a longer batch: k rounds of the mean of each item's class plus what another item differs from its."""
+    size, rows = len(labels), [np.asarray(row, "float64") for row in x]
+    means = {c: sum(r for r, d in zip(rows, labels, strict=True) if d == c) / labels.count(c) for c in labels}
+    generated = []
+    for k in range(1, times + 1):
+        rotated = [*range(size), *range(size)][k * size // (times + 1) :]
+        for i, j in zip(range(size), rotated, strict=False):
+            generated.append(means[labels[i]] + rows[j] - means[labels[j]])
+    return slow_supervised(labels * (times + 1), np.array(rows + generated), list(w) * (times + 1), given=size)
 
 
 def slow_multi_similarity(labels, x, w, epsilon=0.1, alpha=2.0, beta=50.0, base=0.5):
@@ -132,6 +147,7 @@ SLOW = {
     "triplet-all": lambda *a: slow_triplet(*a, margin=0.5, mining="all"),
     "triplet-cosine": lambda *a: slow_triplet(*a, margin=0.2, kind="cosine"),
     "supervised": slow_supervised,
+    "supervised-transfer": slow_supervised_with_transfer,
     "multi-similarity": slow_multi_similarity,
     "multi-similarity-unmined": lambda *a: slow_multi_similarity(*a, epsilon=None),
 }

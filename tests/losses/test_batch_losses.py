@@ -124,7 +124,7 @@ def test_labels_of_any_type_give_the_same_loss(kind):
         KINDS[kind]()(labels, x[:, 0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "transfer" not in kind])  # the order chooses its donors
 def test_permuting_the_batch_permutes_the_losses(kind):
     order = np.random.default_rng(0).permutation(12)
     shuffled = each_anchor(kind, TWELVE[0][order], TWELVE[1][order])
