@@ -4,29 +4,25 @@
     python examples/quickstart.py
 
 The script takes the handwritten digits of scikit-learn and thins out most classes (30 to 1). It trains one encoder in
-three ways on 128 images a step (recipe: 120), and shows the verification error of each class on held-out pairs:
+three ways on as many images, and shows the error of each class on held-out pairs:
 
 - plain: pairs as the data come, `WeightedContrastiveLoss`.
 - siamese: `BalancedPairSequence` with `RandomAffine`, embeddings of length 1, the same loss.
-- recipe: `BalancedBatchSequence` with `RandomAffine`, embeddings of length 1, `WeightedSupervisedContrastiveLoss`.
+- recipe: `BalancedBatchSequence` with `RandomAffine`, `WeightedSupervisedContrastiveLoss` with `feature_transfer`.
 
 The last two also have a cosine schedule of the learning rate; `--augment-plain` augments the plain network's images.
 
-What to expect, mean error over ten seeds: rare classes 18 % plain, 12 % siamese, 9 % recipe; other classes 7 %, 5 % and
-2.5 %. Single classes of four or five samples can still have a large error.
+EXPECT
 
-The script writes `result.json`, `per_class_error.png`, `report.png` and `verifier.keras`: the recipe's encoder with a
-threshold that is chosen on validation pairs. Another process opens that file.
-
-Other data: `--data FILE.npz` with images or vectors `x` and class labels `y`; vectors are not augmented.
+It writes `result.json`, `per_class_error.png`, `report.png` and `verifier.keras`: the recipe's model with a threshold
+from validation pairs. `--data FILE.npz` takes other images or vectors `x` and class labels `y`; only images are
+augmented.
 """
 
 import argparse
 import json
 import os
-import subprocess
 import sys
-import time
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +32,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before Keras is imported
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
 
 import keras_balanced_siamese as kbs
 
-IMAGES = 128  # in a step, of each way to train
+IMAGES = 128  # in a step, at most
 SHOWN_CLASSES = 30  # rows of the table and of the picture; of more classes only the rarest are shown
 COLOURS = {"plain": "#8c8c8c", "siamese": "#56b4e9", "recipe": "#0072b2"}  # also distinct for colour-blind readers
 
@@ -52,31 +50,25 @@ class Split(NamedTuple):
 
 
 def main() -> None:
-    """Train in three ways, compare, save the recipe's model and try it in a fresh process."""
-    began = time.perf_counter()
+    """Train in three ways, compare, and save the recipe's model."""
     options = read_options()
-    if options.verify:
-        verify(options.verify)
-        return
     # a rare class has fewer samples than a batch holds of it, and the augmentation makes its copies differ
     warnings.filterwarnings("ignore", message=".*a batch holds copies", category=UserWarning)
     options.output.mkdir(parents=True, exist_ok=True)
     train, validation, test = long_tailed_splits(*load(options.data), options)
     models = {name: train_one(name, train, options) for name in COLOURS}
-    test_pairs = fixed_pairs(test, seed=1)
-    reports = {name: evaluate(model, test_pairs) for name, model in models.items()}
+    reports = {name: evaluate(name, model, test) for name, model in models.items()}
     result = summary(train.y, reports, options)
-    (options.output / "result.json").write_text(json.dumps(result, indent=2))
+    (options.output / "result.json").write_text(json.dumps(result, indent=2, default=str))
     print(f"\n{table(result)}")
-    layer = kbs.calibrate(*scores(models["recipe"], fixed_pairs(validation, seed=2))[:2], operating_point="eer")
-    report = evaluate(models["recipe"], test_pairs, threshold=layer, class_counts=train.y)
-    print(f"\nThe recipe at the threshold of the validation pairs\n{report}")
+    pairs = kbs.BalancedPairSequence(*validation, 256, steps_per_epoch=30, redraw=False, seed=2)
+    similar = np.concatenate([pairs[k][1] for k in range(30)])
+    threshold = kbs.calibrate(models["recipe"].predict(pairs, verbose=0), similar, operating_point="eer")
+    report = evaluate("recipe", models["recipe"], test, threshold=threshold, class_counts=train.y)
+    print(f"\nThe recipe at the threshold of validation pairs\n{report}")
     save_pictures(result, report, options.output)
-    save_verifier(models["recipe"], layer, test, test_pairs, options.output)
-    print(f"\nWrote result.json, pictures and verifier.keras to {options.output}. A fresh process opens the model:\n")
-    sys.stdout.flush()
-    subprocess.run([sys.executable, __file__, "--verify", str(options.output / "verifier.keras")], check=True)
-    print(f"\nDone in {time.perf_counter() - began:.0f} s")
+    save_verifier(models["recipe"].get_layer("encoder"), threshold, pairs, options.output / "verifier.keras")
+    print(f"Wrote result.json, pictures and verifier.keras to {options.output}")
 
 
 def read_options() -> argparse.Namespace:
@@ -94,28 +86,17 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--augment-plain", action="store_true", help="augment the plain network's images too")
     parser.add_argument("--seed", type=int, default=0, help="which classes become rare, and all else (%(default)d)")
     parser.add_argument("--output", type=Path, default=Path("quickstart_output"), metavar="DIR")
-    parser.add_argument("--verify", type=Path, metavar="FILE.keras", help="only open a saved model and try it")
-    options = parser.parse_args()
-    if not options.imbalance >= 1:
-        parser.error(f"--imbalance must be at least 1, not {options.imbalance:g}")
-    return options
+    return parser.parse_args()
 
 
 def load(path: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """The arrays `x` and `y` of a file, or 1,797 handwritten digits of 8 x 8 pixels."""
     if path is None:
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError:
-            sys.exit('The digits are part of scikit-learn: pip install -e ".[examples]", or pass --data FILE.npz')
         digits = load_digits()
-        return digits.images.astype("float32"), digits.target
-    if not path.is_file():
-        sys.exit(f"--data: there is no file {path}")
+        return digits.images.astype("float32")[..., None], digits.target
     with np.load(path, allow_pickle=False) as file:
-        missing = [name for name in ("x", "y") if name not in file.files]
-        if missing:
-            sys.exit(f"--data: {path} must hold the arrays x and y. Missing: {missing}; it holds {file.files}")
+        if missing := {"x", "y"}.difference(file.files):
+            sys.exit(f"--data: {path} must hold the arrays x and y. Missing: {sorted(missing)}; it holds {file.files}")
         x, y = file["x"], file["y"]
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or len(x) != len(y) or x.ndim not in (2, 3, 4):
@@ -123,16 +104,15 @@ def load(path: Path | None) -> tuple[np.ndarray, np.ndarray]:
             "--data: x must be images (n, h, w) or (n, h, w, channels) or vectors (n, d), and y one label each, (n,). "
             f"{path} holds x of shape {x.shape} and y of shape {y.shape}"
         )
-    return x, y
+    return (x[..., None] if x.ndim == 3 else x), y
 
 
 def long_tailed_splits(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> tuple[Split, Split, Split]:
     """A training set with a long tail, and validation and test samples, as many of each class."""
     rng = np.random.default_rng(options.seed)
-    x = x[..., None] if x.ndim == 3 else x
     classes, counts = np.unique(y, return_counts=True)
-    if counts.min() < 8:
-        sys.exit(f"Each class needs at least 8 samples. {classes[counts.argmin()]!r} has {counts.min()}")
+    if counts.min() < 8 or options.imbalance < 1:
+        sys.exit(f"Each class needs at least 8 samples, not {counts.min()}, and the imbalance is at least 1")
     n_test, n_validation = min(200, counts.min() // 4), min(100, counts.min() // 6 + 1)
     largest = min(options.max_per_class, counts.max() - n_test - n_validation)
     sizes = largest * options.imbalance ** (-np.arange(len(classes)) / max(len(classes) - 1, 1))
@@ -143,12 +123,6 @@ def long_tailed_splits(x: np.ndarray, y: np.ndarray, options: argparse.Namespace
         validation.append(members[n_test : n_test + n_validation])
         train.append(members[n_test + n_validation :][: max(2, round(size))])  # two samples form one pair
     return tuple(Split(x[rows], y[rows]) for rows in map(np.concatenate, (train, validation, test)))
-
-
-def fixed_pairs(samples: Split, seed: int) -> kbs.BalancedPairSequence:
-    """Pairs for measuring: each class as often as any other, the same ones every time."""
-    steps = int(np.clip(3 * len(np.unique(samples.y)), 8, 100))
-    return kbs.BalancedPairSequence(*samples, 256, steps_per_epoch=steps, redraw=False, seed=seed)
 
 
 def build_encoder(x: np.ndarray, unit_length: bool) -> keras.Model:
@@ -166,7 +140,7 @@ def build_encoder(x: np.ndarray, unit_length: bool) -> keras.Model:
             *([layers.MaxPooling2D(2)] if x.shape[1] >= 16 else []),
             layers.Flatten(),
         ]
-    body += [layers.Dropout(0.5), layers.Dense(32), *([layers.UnitNormalization()] if unit_length else [])]
+    body += [layers.Dropout(0.5), layers.Dense(32), *[layers.UnitNormalization()] * unit_length]
     return keras.Sequential([keras.Input(x.shape[1:]), *body], name="encoder")
 
 
@@ -174,40 +148,31 @@ def train_one(name: str, train: Split, options: argparse.Namespace) -> keras.Mod
     """Train in one of the three ways, and return a model from pairs to distances."""
     print(f"\nTraining: {name}")
     keras.utils.set_random_seed(options.seed)  # the same initial weights for all
-    augment = kbs.RandomAffine(options.shift, options.rotation, options.scale, options.flip)
+    augmented = train.x.ndim > 2 and (name != "plain" or options.augment_plain)
+    augment = kbs.RandomAffine(options.shift, options.rotation, options.scale, options.flip) if augmented else None
     common = {"steps_per_epoch": options.steps, "seed": options.seed, "batch_transform": augment}
-    if train.x.ndim == 2 or (name == "plain" and not options.augment_plain):
-        common["batch_transform"] = None
-    encoder = build_encoder(train.x, unit_length=name != "plain")
-    model = kbs.siamese_model(encoder)
+    encoder = build_encoder(train.x, unit_length=name == "siamese")
     if name == "recipe":
         classes = min(10, len(np.unique(train.y)))
         data = kbs.BalancedBatchSequence(*train, classes, max(2, IMAGES // classes), **common)
-        trained, loss = encoder, kbs.WeightedSupervisedContrastiveLoss()
+        loss = kbs.WeightedSupervisedContrastiveLoss(feature_transfer=3)
+        trained, model = encoder, kbs.siamese_model(encoder, kbs.CosineDistance())
     else:
         shares = "natural" if name == "plain" else "balanced"
         data = kbs.BalancedPairSequence(*train, IMAGES // 2, class_sampling=shares, **common)
-        trained, loss = model, kbs.WeightedContrastiveLoss(margin=1.0)
+        loss = kbs.WeightedContrastiveLoss(margin=1.0)
+        trained = model = kbs.siamese_model(encoder)
     rate = 1e-3 if name == "plain" else keras.optimizers.schedules.CosineDecay(2e-3, options.epochs * options.steps)
     trained.compile(keras.optimizers.Adam(rate), loss)
-    progress = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: print(f"  epoch {epoch + 1:2d}  loss {logs['loss']:.4f}", flush=True)
-    )
-    trained.fit(data, epochs=options.epochs, verbose=0, callbacks=[progress])
+    trained.fit(data, epochs=options.epochs, verbose=2)
     return model
 
 
-def scores(model: keras.Model, pairs: kbs.BalancedPairSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distances `(n,)` of all pairs, whether they are similar `(n,)`, and their samples `(n, 2)`."""
-    left, right, similar = map(np.concatenate, zip(*map(pairs.indices, range(len(pairs))), strict=True))
-    return model.predict(pairs, verbose=0)[:, 0], similar, np.stack([left, right], axis=1)
-
-
-def evaluate(model: keras.Model, pairs: kbs.BalancedPairSequence, **options: Any) -> kbs.PairReport:
-    """The verification figures of a model, for each class."""
-    distances, similar, samples = scores(model, pairs)
-    classes = np.array(pairs.classes)[pairs.labels][samples]
-    return kbs.evaluate_pairs(distances, similar, classes=classes, samples=samples, resample="samples", **options)
+def evaluate(name: str, model: keras.Model, test: Split, **options: Any) -> kbs.PairReport:
+    """The verification figures of all test pairs, for each class."""
+    points = model.get_layer("encoder").predict(test.x, verbose=0)
+    distance = "cosine" if name == "recipe" else "euclidean"
+    return kbs.evaluate_embeddings(points, test.y, distance=distance, resample="samples", **options)
 
 
 def summary(y: np.ndarray, reports: dict[str, kbs.PairReport], options: argparse.Namespace) -> dict[str, Any]:
@@ -225,34 +190,25 @@ def summary(y: np.ndarray, reports: dict[str, kbs.PairReport], options: argparse
             {"class": label, "trained on": n, "rare": k < rare, **{name: e[k] for name, e in errors.items()}}
             for k, (label, n) in enumerate(zip(labels, counts[order].tolist(), strict=True))
         ],
-        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()},
+        "settings": vars(options),
         "versions": {"backend": keras.backend.backend(), **{name: version(name) for name in ("keras", "numpy")}},
     }
 
 
 def table(result: dict[str, Any]) -> str:
     """The errors of each class, the rarest first, and their means."""
-    rows = result["per_class"][:SHOWN_CLASSES]
-    width = max(24, *(len(str(row["class"])) + 2 for row in rows))
-    lines = [
-        "Verification error of each class on held-out, balanced pairs,",
-        "at the common equal-error threshold of each model (* rare class)",
-        f"{'class':<{width}}  trained on   plain  siamese  recipe",
-    ]
-    for row in rows:
-        name = f"{row['class']} {'*' if row['rare'] else ' '}"
-        lines.append(f"{name:<{width}}  {row['trained on']:10,}  {percents(row)}")
-    if len(result["per_class"]) > len(rows):
-        lines.append(f"... and {len(result['per_class']) - len(rows)} more common classes")
-    summaries = {"rare": "mean of rare classes *", "others": "mean of the others", "eer": "equal error rate"}
-    for figure, name in summaries.items():
-        lines.append(f"{name:<{width}}  {'':10}  {percents({k: m[figure] for k, m in result['means'].items()})}")
-    return "\n".join([*lines, "", headline(result)])
-
-
-def percents(values: dict[str, float]) -> str:
-    """The three figures in the columns of the table."""
-    return f"{values['plain']:6.1%}  {values['siamese']:7.1%}  {values['recipe']:6.1%}"
+    rows, more = result["per_class"][:SHOWN_CLASSES], len(result["per_class"]) - SHOWN_CLASSES
+    lines = [(f"{row['class']} {'*' if row['rare'] else ' '}", f"{row['trained on']:,}", row) for row in rows]
+    lines += [(f"... and {more} more common classes", "", {})] if more > 0 else []
+    titles = {"rare": "mean of rare classes *", "others": "mean of the others", "eer": "equal error rate"}
+    for figure, title in titles.items():
+        lines.append((title, "", {name: means[figure] for name, means in result["means"].items()}))
+    width = max(len(title) for title, *_ in lines)
+    head = "Verification error of each class on held-out, balanced pairs,\nat the equal-error threshold of each model"
+    text = [f"{head} (* rare class)", f"{'class':<{width}}  trained on" + "".join(f"{name:>9}" for name in COLOURS)]
+    for title, n, errors in lines:
+        text.append(f"{title:<{width}}  {n:>10}" + "".join(f"{errors[name]:9.1%}" for name in COLOURS if errors))
+    return "\n".join([*text, "", headline(result)])
 
 
 def headline(result: dict[str, Any]) -> str:
@@ -263,22 +219,15 @@ def headline(result: dict[str, Any]) -> str:
 
 def save_pictures(result: dict[str, Any], report: kbs.PairReport, folder: Path) -> None:
     """A bar for each class and model, the rarest class on top; and a page with the figures of the recipe."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print('No pictures without matplotlib: pip install -e ".[examples]"')
-        return
     rows = result["per_class"][:SHOWN_CLASSES][::-1]
     figure = Figure(figsize=(8, 1.8 + 0.5 * len(rows)), layout="constrained")
     axes, places = figure.subplots(), np.arange(len(rows))
-    axes.axhspan(len(rows) - sum(row["rare"] for row in rows) - 0.5, len(rows) - 0.5, color="#f6ead2", zorder=0)
     for k, (name, colour) in enumerate(COLOURS.items()):
-        errors = [100 * row[name] for row in rows]
-        axes.barh(places + 0.27 * (1 - k), errors, 0.26, color=colour, label=name, zorder=2)
-    names = [f"{row['class']}{' *' if row['rare'] else ''}  ({row['trained on']:,})" for row in rows]
-    axes.set_yticks(places, names)
+        axes.barh(places + 0.27 * (1 - k), [100 * row[name] for row in rows], 0.26, color=colour, label=name)
+    axes.set_yticks(places, [f"{row['class']}{' *' if row['rare'] else ''}  ({row['trained on']:,})" for row in rows])
     axes.set(ylim=(-0.5, len(rows) - 0.5), ylabel="class (training samples), * rare", xlabel="verification error, %")
-    axes.grid(axis="x", color="#dddddd", zorder=1)
+    axes.grid(axis="x", color="#dddddd")
+    axes.set_axisbelow(True)
     figure.suptitle(headline(result), fontsize=12, weight="bold")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(folder / "per_class_error.png", dpi=120)
@@ -286,41 +235,13 @@ def save_pictures(result: dict[str, Any], report: kbs.PairReport, folder: Path) 
     page.savefig(folder / "report.png", dpi=120)
 
 
-def save_verifier(
-    model: keras.Model, layer: kbs.DistanceToProbability, test: Split, pairs: kbs.BalancedPairSequence, folder: Path
-) -> None:
-    """Write encoder, distance and threshold as one model, and some test pairs with their probabilities."""
-    verifier = kbs.siamese_model(model.get_layer("encoder"), probability=layer)
-    verifier.save(folder / "verifier.keras")
-    left, right, similar = (values[:8] for values in pairs.indices(0))
-    np.savez(
-        folder / "verifier_pairs.npz",
-        left=test.x[left],
-        right=test.x[right],
-        labels=np.stack([test.y[left], test.y[right]], axis=1),
-        similar=similar,
-        probabilities=verifier.predict((test.x[left], test.x[right]), verbose=0)[:, 0],
-    )
-
-
-def verify(path: Path) -> None:
-    """Open a saved model and decide on some pairs; importing keras_balanced_siamese is all that it needs."""
-    verifier = keras.models.load_model(path)
-    with np.load(path.with_name("verifier_pairs.npz"), allow_pickle=False) as file:
-        saved = dict(file)
-    probabilities = verifier.predict((saved["left"], saved["right"]), verbose=0)[:, 0]
-    difference = np.abs(probabilities - saved["probabilities"]).max()
-    chosen = verifier.get_layer("probability").calibration
-    print(
-        f"{path.name}: operating point {chosen['operating_point']!r} of "
-        f"{chosen['n_similar'] + chosen['n_different']:,} validation pairs, "
-        f"false accept rate {chosen['false_accept_rate']:.3f}"
-    )
-    for (left, right), truth, probability in zip(saved["labels"], saved["similar"], probabilities, strict=True):
-        decision = "same" if probability >= 0.5 else "different"
-        verdict = "right" if (decision == "same") == bool(truth) else "WRONG"
-        print(f"  {left!s:>10} and {right!s:<10}  probability {probability:.3f}  -> {decision:<9}  {verdict}")
-    print(f"Probabilities differ from those before saving by {difference:.1g} at most")
+def save_verifier(encoder: keras.Model, threshold: keras.layers.Layer, pairs: Any, path: Path) -> None:
+    """Write encoder, distance and threshold as one model, open it again, and decide on some pairs."""
+    kbs.siamese_model(encoder, kbs.CosineDistance(), probability=threshold).save(path)
+    verifier = keras.models.load_model(path)  # in a new process, `import keras_balanced_siamese` is all that it needs
+    (left, right), similar, _ = pairs[0]
+    right_share = np.mean((verifier.predict((left, right), verbose=0) >= 0.5) == similar)
+    print(f"\n{path.name}, loaded again, is right for {right_share:.0%} of {len(similar)} validation pairs")
 
 
 if __name__ == "__main__":
