@@ -24,8 +24,8 @@ class HardPairMining(keras.callbacks.Callback):
     - Before an epoch, the encoder embeds the samples of that epoch once. No other samples are used.
     - Mining begins after `warmup_epochs` and reaches `fraction` after `ramp_epochs` more.
 
-    Mining is meant for long trainings in which most pairs have become easy. In a short training with ten classes it
-    did harm (`benchmarks/class_sampling.py`): compare with a training without it.
+    Mining is meant for many classes of few samples, in which most pairs soon become easy: on 180 classes it raised AUC
+    and recall on unseen classes. With ten classes it did harm. See the docs, "Evidence".
 
     `logs` gets `"mining/fraction"`, the share of changed pairs, and `"mining/positive_distance"` and
     `"mining/negative_distance"`, the mean distances of the changed pairs before the epoch.

@@ -107,7 +107,7 @@ class BatchSampler:
         """The share `(C,)` of each class among the samples of an epoch, with the sum 1."""
         return self.quotas(epoch).expected / (self.steps * self.classes_per_batch)
 
-    def warn(self) -> None:
+    def warn(self, copies_differ: bool) -> None:
         """Warn of classes that are left out or copied, and of a limit that is too low, in the first epoch."""
         quotas, classes = self.quotas(0), self.labels.classes
         count, with_share = quotas.source.pool.count, quotas.source.shares > 0
@@ -118,11 +118,12 @@ class BatchSampler:
                 f"min_samples={self.min_samples}"
             )
         short = np.flatnonzero((quotas.expected > 0) & (count < self.samples_per_class))
-        if len(short):
+        if len(short) and not copies_differ:
             _warn(
                 f"{count_and_names([classes[c] for c in short])} of {len(classes)} with fewer samples than "
-                f"samples_per_class={self.samples_per_class}: a batch holds copies of their samples. Pass a smaller "
-                f"`samples_per_class`, or min_samples={self.samples_per_class} to leave them out"
+                f"samples_per_class={self.samples_per_class}: a batch holds copies of their samples. Pass a "
+                "`batch_transform` that changes each copy, such as `RandomAffine`, a smaller `samples_per_class`, or "
+                f"min_samples={self.samples_per_class} to leave them out"
             )
         if quotas.repeats > self.options.repeats:
             _warn(

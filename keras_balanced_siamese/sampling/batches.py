@@ -21,7 +21,7 @@ class BalancedBatchSequence(EpochSequence):
       and all batches have the same shape.
     - The K samples of a class in a batch are distinct if the class has at least K. A smaller class comes in copies:
       each of its samples `K / n_c` times, rounded up or down. A class of fewer than `min_samples` is left out. Warnings
-      name both.
+      name both, but not copies that a `batch_transform` can change.
     - Each class comes in `level * share` batches of an epoch, rounded up or down, and at most once in a batch. The
       share that a class cannot fill, because it is in each batch or at the limit `max_repeats`, goes to the other
       classes. A class that is rounded down in one epoch is rounded up in a later one.
@@ -146,7 +146,7 @@ class BalancedBatchSequence(EpochSequence):
         shares = self._sampler.class_distribution(self._sampler.class_sampler.last_epoch)
         self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
         self._weighed: tuple[BatchPlan, np.ndarray, np.ndarray] | None = None
-        self._sampler.warn()
+        self._sampler.warn(copies_differ=batch_transform is not None)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
         number = self._number(index)

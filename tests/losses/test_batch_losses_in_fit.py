@@ -16,6 +16,7 @@ LOSSES = {
     "triplet": kbs.WeightedTripletLoss,
     "all": lambda **k: kbs.WeightedTripletLoss(mining="all", **k),
     "supervised": kbs.WeightedSupervisedContrastiveLoss,
+    "transfer": lambda **k: kbs.WeightedSupervisedContrastiveLoss(feature_transfer=2, **k),
     "similarity": kbs.WeightedMultiSimilarityLoss,
 }
 
@@ -32,7 +33,7 @@ def several(names=tuple(LOSSES), learning_rate=0.001, **compile_options):
 
 
 class ForSeveral(PyDataset):
-    def __init__(self, n=5):
+    def __init__(self, n=6):
         super().__init__()
         self.n = n
         rng = np.random.default_rng(0)
@@ -150,3 +151,17 @@ def test_distances_of_a_siamese_model_instead_of_embeddings_warn():
     model.compile("sgd", kbs.WeightedTripletLoss())
     with pytest.warns(UserWarning, match="loss on pairs"):
         model.test_on_batch((np.zeros((4, 3)), np.ones((4, 3))), np.array([0, 1, 0, 1]))
+
+
+def test_generated_items_are_not_counted():
+    labels, x = np.array([3, 3, 8, 8, 8, 3, 11, 11]), batch(8, 3)[1]
+    each = np.asarray(kbs.WeightedSupervisedContrastiveLoss(feature_transfer=2, reduction=None)(labels, x))
+    loss = kbs.WeightedSupervisedContrastiveLoss(class_weight=dict.fromkeys((3, 8, 11), 1.0), feature_transfer=2)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, use_bias=False)])
+    model.set_weights([np.eye(3)])
+    model.compile("sgd", loss)
+    loss.live_weights.attach_to(model)
+    model.evaluate(x, labels, batch_size=8, verbose=0)
+    means, counts = loss.live_weights.means_and_counts()
+    np.testing.assert_array_equal(counts, [3, 3, 2])
+    np.testing.assert_allclose(means, [each[labels == label].mean() for label in (3, 8, 11)], rtol=1e-5)

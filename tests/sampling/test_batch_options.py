@@ -1,5 +1,6 @@
 """Small classes, weights, resampling, loading, summary and bad arguments of a sequence of batches."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -32,7 +33,19 @@ def test_small_classes_warn_and_are_in_the_notes():
     ]
     assert visits_of(batches)[2] == 0
     assert visits_of(build_batches([20, 20, 1, 3], min_samples=1))[2] > 0
-    assert visits_of(build_batches([20, 20, 1, 3], min_samples=4)).tolist()[2:] == [0, 0]
+
+
+def test_copies_that_a_batch_transform_changes_do_not_warn():
+    def change(samples, rng):
+        return samples + rng.random(len(samples))
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        batches = BalancedBatchSequence(np.arange(43), labels_of([20, 20, 3]), 2, 4, batch_transform=change, seed=3)
+    assert not caught
+    assert "1 class ('class 2') in copies: fewer than 4 samples" in batches.describe().notes
+    with pytest.warns(UserWarning, match=r"a batch holds copies of their samples\. Pass a `batch_transform` that"):
+        BalancedBatchSequence(np.arange(43), labels_of([20, 20, 3]), 2, 4, seed=3)
 
 
 @pytest.mark.filterwarnings("error")
