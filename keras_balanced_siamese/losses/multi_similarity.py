@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_balanced_siamese._backend import ops, register
-from keras_balanced_siamese._checks import at_least, finite, positive
+from keras_balanced_siamese._checks import at_least, finite, positive, whole
 from keras_balanced_siamese._pairwise import PairMasks, similarities
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._batch_loss import MASKED_LOGIT, Term, WeightedBatchLoss
@@ -36,6 +36,8 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
             Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
             `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and
             `AdaptiveClassWeight`.
+        feature_transfer: Number of items that are added for each item of the batch, with the variation of other
+            classes: see `WeightedSupervisedContrastiveLoss`. 0, the default, is the published loss.
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
@@ -65,6 +67,7 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         base: float = 0.5,
         epsilon: float | None = 0.1,
         class_weight: ClassWeights | None = None,
+        feature_transfer: int = 0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_multi_similarity_loss",
         dtype: Any = None,
@@ -73,6 +76,7 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         self.alpha = positive("alpha", alpha)
         self.beta = positive("beta", beta)
         self.base = finite("base", base)
+        self.feature_transfer = whole("feature_transfer", feature_transfer, 0)
         self.epsilon = None if epsilon is None else at_least("epsilon", epsilon, 0.0)
 
     def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
@@ -95,6 +99,7 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
             "beta": self.beta,
             "base": self.base,
             "epsilon": self.epsilon,
+            "feature_transfer": self.feature_transfer,
         }
 
 

@@ -20,6 +20,7 @@ KINDS = {
     "supervised-transfer": lambda **k: kbs.WeightedSupervisedContrastiveLoss(feature_transfer=3, **k),
     "multi-similarity": kbs.WeightedMultiSimilarityLoss,
     "multi-similarity-unmined": lambda **k: kbs.WeightedMultiSimilarityLoss(epsilon=None, **k),
+    "multi-similarity-transfer": lambda **k: kbs.WeightedMultiSimilarityLoss(feature_transfer=1, **k),
 }
 WEIGHTS = {0: 0.5, 1: 2.0, 2: 1.25, 3: 0.75}
 
@@ -107,8 +108,8 @@ def slow_supervised(labels, x, w, temperature=0.1, given=None):
     return float(np.mean(found)) if found else 0.0
 
 
-def slow_supervised_with_transfer(labels, x, w, times=3):
-    """The same on a longer batch: k rounds of the mean of each item's class plus what another item differs from its."""
+def with_transfer(slow, labels, x, w, times):
+    """A loss of a longer batch: k rounds of the mean of each item's class plus what another item differs from its."""
     size, rows = len(labels), [np.asarray(row, "float64") for row in x]
     means = {c: sum(r for r, d in zip(rows, labels, strict=True) if d == c) / labels.count(c) for c in labels}
     generated = []
@@ -116,13 +117,13 @@ def slow_supervised_with_transfer(labels, x, w, times=3):
         rotated = [*range(size), *range(size)][k * size // (times + 1) :]
         for i, j in zip(range(size), rotated, strict=False):
             generated.append(means[labels[i]] + rows[j] - means[labels[j]])
-    return slow_supervised(labels * (times + 1), np.array(rows + generated), list(w) * (times + 1), given=size)
+    return slow(labels * (times + 1), np.array(rows + generated), list(w) * (times + 1), given=size)
 
 
-def slow_multi_similarity(labels, x, w, epsilon=0.1, alpha=2.0, beta=50.0, base=0.5):
+def slow_multi_similarity(labels, x, w, epsilon=0.1, alpha=2.0, beta=50.0, base=0.5, given=None):
     found = []
     for a in range(len(labels)):
-        positives, negatives = partners(labels, a)
+        positives, negatives = partners(labels, a, given)
         if not positives:
             continue
         s = {b: 1 - distance("cosine", x[a], x[b]) for b in positives + negatives}
@@ -147,7 +148,8 @@ SLOW = {
     "triplet-all": lambda *a: slow_triplet(*a, margin=0.5, mining="all"),
     "triplet-cosine": lambda *a: slow_triplet(*a, margin=0.2, kind="cosine"),
     "supervised": slow_supervised,
-    "supervised-transfer": slow_supervised_with_transfer,
+    "supervised-transfer": lambda *a: with_transfer(slow_supervised, *a, times=3),
     "multi-similarity": slow_multi_similarity,
     "multi-similarity-unmined": lambda *a: slow_multi_similarity(*a, epsilon=None),
+    "multi-similarity-transfer": lambda *a: with_transfer(slow_multi_similarity, *a, times=1),
 }
