@@ -230,16 +230,15 @@ def metric_learning_samples(task: Task, order: int) -> np.ndarray:
 
 
 def resampled_samples(task: Task, order: int) -> np.ndarray:
-    """The batches of imbalanced-learn's generator, which takes as many samples of each class as the rarest has."""
+    """The samples of imbalanced-learn's generator, which takes as many of each class as the rarest has in an epoch."""
     generator = importlib.import_module("imblearn.keras").BalancedBatchGenerator
-    rows, found = np.arange(len(task.train.y))[:, None], []
-    for epoch in range(task.steps):
-        one = generator(rows, task.train.y, batch_size=task.images, random_state=1000 * order + epoch)
-        batches = [one[k][0][:, 0] for k in range(len(one))]
-        found += [rows for rows in batches if len(rows) == task.images] or [np.resize(batches[0], task.images)]
-        if len(found) >= task.steps:
-            break
-    return np.stack(found[: task.steps])
+    rows, found, missing = np.arange(len(task.train.y))[:, None], [], task.steps * task.images
+    smallest = np.unique(task.train.y, return_counts=True)[1]
+    size = min(task.images, smallest.min() * len(smallest))  # it makes no batch if an epoch is smaller than one
+    while sum(map(len, found)) < missing:
+        batches = generator(rows, task.train.y, batch_size=size, random_state=1000 * order + len(found))
+        found += [batches[k][0][:, 0] for k in range(len(batches))]
+    return np.concatenate(found)[:missing].reshape(task.steps, -1)
 
 
 PAIRS = {"any pairs": any_pairs, "keras.io pairs": example_pairs}
@@ -328,7 +327,7 @@ ARMS |= {
 
 def train(arm: Arm, task: Task, order: int) -> keras.Model:
     """An encoder after all steps."""
-    keras.utils.clear_session()
+    keras.backend.clear_session()
     keras.utils.set_random_seed(order)
     encoder = make_encoder(task.train.x.shape[1:], unit_length=arm.space == "unit")
     augment = task.augment if arm.terms and arm.augment else None

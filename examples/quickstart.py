@@ -12,7 +12,8 @@ three ways on as many images, and shows the error of each class on pairs of held
 
 The last two also have a cosine schedule of the learning rate; `--augment-plain` augments the plain network's images.
 
-EXPECT
+What to expect, mean error over ten seeds: rare classes 18 % plain, 12 % siamese, 8 % recipe; other classes 7 %, 5 % and
+2 %. Single classes of four or five samples can still have a large error.
 
 It writes `result.json`, `per_class_error.png`, `report.png` and `verifier.keras`: the recipe's model with a threshold
 from validation pairs. `--data FILE.npz` takes other images or vectors `x` and class labels `y`; only images are
