@@ -14,7 +14,7 @@ The figures are those after the last step: the test pairs choose nothing, and th
 validation samples. `feature_transfer=3` was chosen on the orders 0 to 2, of which none is in the default `--orders`.
 
 - fashion 100, fashion 10: Fashion-MNIST, 4,000 training images of the most common class, 40 or 400 of the rarest.
-- digits: the quickstart's, 30 to 1, from 1,797 images; the four rarest classes have 4 to 13.
+- digits: the quickstart's, 30 to 1, from 1,797 images; the four rarest classes have 4 to 11.
 - characters: drawn characters of 180 classes with 20 to 2 images. EER, AUC and recall are those of 60 unseen classes,
   "worst" is the mean of their worst tenth, and the rarest classes are the seen ones of at most 3 images.
 """
