@@ -45,6 +45,7 @@ from keras_balanced_siamese.plots import plot_roc as plot_roc
 from keras_balanced_siamese.plots import plot_worst_pairs as plot_worst_pairs
 from keras_balanced_siamese.sampling import BalancedBatchSequence as BalancedBatchSequence
 from keras_balanced_siamese.sampling import BalancedPairSequence as BalancedPairSequence
+from keras_balanced_siamese.scoring import evaluate_model as evaluate_model
 from keras_balanced_siamese.siamese import siamese_model as siamese_model
 
 __version__ = "0.1.0"

@@ -13,6 +13,7 @@ from keras_balanced_siamese._typing import Tensor
 
 PACKAGE = "keras_balanced_siamese"
 registered: dict[str, type] = {}  # name in saved models -> class
+_torch: Any = importlib.import_module("torch") if keras.backend.backend() == "torch" else None
 
 
 def register(cls: Any) -> Any:
@@ -225,6 +226,23 @@ else:
     def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
         """Count the items of each ascending row `(n, k)` that are not above each value of that row `(n, m)`; int32."""
         return tf.searchsorted(rows, values, side="right")
+
+
+def is_stack_readable() -> bool:
+    """Return whether the call stack may be read: not while PyTorch compiles the bytecode of the caller."""
+    return _torch is None or not _torch.compiler.is_compiling()
+
+
+def metrics_of(model: Any) -> list[Any]:
+    """Return the metrics, or their names, that a model was compiled with, before they are built too."""
+    held = getattr(model, "_compile_metrics", None) or getattr(model, "compiled_metrics", None)
+    given = [getattr(held, name, None) for name in ("_user_metrics", "_user_weighted_metrics")]
+    return [one for one in _flat(given) if one is not None]
+
+
+def _flat(given: Any) -> list[Any]:
+    given = list(given.values()) if isinstance(given, dict) else given
+    return [leaf for one in given for leaf in _flat(one)] if isinstance(given, (list, tuple)) else [given]
 
 
 def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[[str], Any]) -> None:

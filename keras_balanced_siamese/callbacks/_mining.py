@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
-from keras_balanced_siamese.callbacks._embedding import embed, unit_vectors
 from keras_balanced_siamese.callbacks._hard_pairs import SampleEmbeddings, harder_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
+from keras_balanced_siamese.scoring import embed, unit_vectors
 
 
 class HardPairMining(keras.callbacks.Callback):

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._checks import positive, whole
+from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._typing import ArrayLike, Label
-from keras_balanced_siamese.callbacks._model import check_model, higher_is_similar
 from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
-from keras_balanced_siamese.callbacks._validation import measure, open_validation
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
+from keras_balanced_siamese.scoring import check_model, measure, open_pairs
 
 GROUP_FIGURES = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
 
@@ -39,15 +39,17 @@ class VerificationReport(keras.callbacks.Callback):
     with `validation_freq` of `fit`.
 
     Args:
-        validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once, or a
-            `BalancedPairSequence`, whose epoch 0 is used every time.
+        validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once; a
+            `BalancedPairSequence`, whose epoch 0 is used every time; or ready pairs `((left, right), similar)` with
+            float labels 0 and 1, for which there are no figures of classes.
         every: Number of epochs from one report to the next: 2 means after the second, the fourth and so on.
         class_counts: Number of training samples of each class, a mapping or the array of the training labels. It
             defines the head, medium and tail groups.
         far: False accept rates at which the true accept rate is computed.
         filepath: A file to which each report is added as a line of JSON, with the `epoch`, counted from 0.
         log_dir: A folder for TensorBoard to which `plot_report` is added as an image; needs matplotlib and tensorboard.
-        higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss.
+        higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss and
+            last layer.
         n_resamples: Resamples for the intervals in the file and the image; 0 omits the intervals.
         append: Whether an existing file and `history_` are continued or replaced when training begins.
         verbose: 1 passes each report to `sink`.
@@ -104,7 +106,7 @@ class VerificationReport(keras.callbacks.Callback):
         self.sink = sink
         self.report_: PairReport | None = None
         self.history_: list[dict[str, float]] = []
-        self._pairs = open_validation(validation_data)
+        self._pairs = open_pairs(validation_data)
         self._output_is_similarity = False
         self._event_writer: Any = None
         if log_dir is not None:
@@ -188,7 +190,7 @@ def _entries(report: PairReport) -> dict[str, float]:
     means = {"macro": report.macro, **report.groups}
     return {
         **{name: report.micro[name] for name in names},
-        **{f"{group}_{name}": figures[name] for group, figures in means.items() for name in GROUP_FIGURES},
+        **{f"{group}_{name}": row[name] for group, row in means.items() for name in GROUP_FIGURES if name in row},
         "worst_error": max(
             (row["error"] for row in report.per_class.values() if math.isfinite(row["error"])), default=math.nan
         ),

@@ -6,7 +6,9 @@ from keras_balanced_siamese.evaluation._curves import curves as curves
 from keras_balanced_siamese.evaluation._curves import equal_error_rate as equal_error_rate
 from keras_balanced_siamese.evaluation._curves import tar_at_far as tar_at_far
 from keras_balanced_siamese.evaluation._embeddings import evaluate_embeddings as evaluate_embeddings
+from keras_balanced_siamese.evaluation._figures import COSTS as COSTS
 from keras_balanced_siamese.evaluation._figures import FARS as FARS
+from keras_balanced_siamese.evaluation._figures import Costs as Costs
 from keras_balanced_siamese.evaluation._figures import tar_name as tar_name
 from keras_balanced_siamese.evaluation._groups import check_class_counts as check_class_counts
 from keras_balanced_siamese.evaluation._groups import check_counted as check_counted

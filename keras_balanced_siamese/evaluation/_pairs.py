@@ -1,5 +1,7 @@
 """Evaluation of distances."""
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +11,8 @@ from keras_balanced_siamese.evaluation._figures import COSTS, FARS, Costs
 from keras_balanced_siamese.evaluation._options import check_options
 from keras_balanced_siamese.evaluation._pair_data import check_pairs
 from keras_balanced_siamese.evaluation._report import PairReport
+
+REVERSED = 0.45  # area below which the scores or the labels are probably reversed
 
 
 def evaluate_pairs(
@@ -86,4 +90,19 @@ def evaluate_pairs(
         Martin, Doddington et al., "The DET Curve in Assessment of Detection Task Performance", Eurospeech 1997.
     """
     options = check_options(threshold, class_counts, far, costs, resample, n_resamples, confidence, seed)
-    return evaluate(check_pairs(distances, similar, classes, samples, sample_weight), options)
+    report = evaluate(check_pairs(distances, similar, classes, samples, sample_weight), options)
+    _warn_if_reversed(report)
+    return report
+
+
+def _warn_if_reversed(report: PairReport) -> None:
+    """Warn if different pairs are closer than similar ones, beyond chance."""
+    n, m = report.n_similar, report.n_different
+    chance = math.sqrt((n + m + 1) / (12 * n * m))  # standard deviation of the area for scores without information
+    if report.roc_auc < REVERSED - 4 * chance:
+        warnings.warn(
+            f"Different pairs are closer than similar ones (area under the ROC curve {report.roc_auc:.3f}): are these "
+            "distances, small for similar pairs, and is 1 the label of similar pairs? Pass probabilities and "
+            "similarities with a minus sign.",
+            stacklevel=3,
+        )

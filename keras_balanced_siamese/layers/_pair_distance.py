@@ -11,6 +11,8 @@ from keras_balanced_siamese._typing import Tensor
 class PairDistance(keras.layers.Layer):
     """Abstract base class of distances along the last axis of two tensors, which is kept with the length 1."""
 
+    output_kind = "distance"
+
     def __init__(self, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # the inputs keep their precision until they are subtracted
         self.supports_masking = True

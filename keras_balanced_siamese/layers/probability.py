@@ -45,6 +45,8 @@ class DistanceToProbability(keras.layers.Layer):
         [0.881, 0.5, 0.119]
     """
 
+    output_kind = "probability"
+
     def __init__(
         self,
         slope: float = 1.0,

@@ -36,6 +36,7 @@ class WeightedBatchLoss(WeightedLoss):
             like any other; the value of an item is the mean of its own loss and those of its generated members.
     """
 
+    takes = "embedding"
     feature_transfer = 0
 
     def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):

@@ -9,8 +9,9 @@ import numpy as np
 
 from keras_balanced_siamese._backend import Loss, to_numpy
 from keras_balanced_siamese._labels import align_weights
-from keras_balanced_siamese._typing import ClassWeights, Label
+from keras_balanced_siamese._typing import ClassWeights, Label, Tensor
 from keras_balanced_siamese.losses._live_class_weights import LiveClassWeights
+from keras_balanced_siamese.losses._loss_use import LossUse
 
 
 class WeightedLoss(Loss):
@@ -24,15 +25,21 @@ class WeightedLoss(Loss):
     """
 
     live_weights: LiveClassWeights | None
+    takes: str  # what `y_pred` must be: "distance", "probability", "logit" or "embedding"
 
     def __init__(self, class_weight: ClassWeights | None, labels: list[Any] | None, **kwargs: Any):
         super().__init__(**kwargs)
+        self._use = LossUse()
         self.live_weights = None
         self._labels = labels or []
         if labels is not None:
             weights = np.ones(len(labels)) if class_weight is None else align_weights(class_weight, labels)
             codes = list(range(len(labels))) if self._has_names else labels
             self.live_weights = LiveClassWeights(codes, weights)
+
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
+        self._use.check(self)
+        return super().__call__(y_true, y_pred, sample_weight)
 
     @property
     def class_weight(self) -> Mapping[Label, float] | None:

@@ -66,6 +66,7 @@ class WeightedContrastiveLoss(WeightedPairLoss):
     """
 
     higher_is_similar = False
+    takes = "distance"
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class WeightedCosineLoss(WeightedPairLoss):
     """
 
     higher_is_similar = False
+    takes = "distance"
 
     def __init__(
         self,

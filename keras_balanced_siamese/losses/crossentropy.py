@@ -104,6 +104,7 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
     ):
         super().__init__(class_weight, similar_label, reduction=reduction, name=name, dtype=dtype)
         self.from_logits = flag("from_logits", from_logits)
+        self.takes = "logit" if self.from_logits else "probability"
         self.label_smoothing = fraction("label_smoothing", label_smoothing)
         self.focal_gamma = at_least("focal_gamma", focal_gamma, 0)
 

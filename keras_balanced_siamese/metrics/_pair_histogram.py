@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
 from keras_balanced_siamese._checks import finite, flag
+from keras_balanced_siamese._model_output import higher_is_similar
+from keras_balanced_siamese._running_model import running_model
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
 from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, ThresholdBins
@@ -23,7 +25,8 @@ class PairHistogram(keras.metrics.Metric):
     `(bins,)` and their value to an upper bound of its error.
 
     Args:
-        higher_is_similar: Whether scores grow with similarity; they are then negated before binning.
+        higher_is_similar: Whether scores grow with similarity; they are then negated before binning. `None` takes it
+            from the model that calls the metric; outside of a model, scores are distances.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Labels of the classes that get a value of their own.
         name: Name of the metric.
@@ -36,7 +39,7 @@ class PairHistogram(keras.metrics.Metric):
 
     def __init__(
         self,
-        higher_is_similar: bool,
+        higher_is_similar: bool | None,
         similar_label: int,
         classes: Sequence[Label] | None,
         name: str,
@@ -48,13 +51,14 @@ class PairHistogram(keras.metrics.Metric):
         super().__init__(name=name, dtype=dtype)
         if similar_label not in (0, 1):
             raise ValueError(f"`similar_label` must be 1 or 0. Received: similar_label={similar_label!r}")
-        self.higher_is_similar = flag("higher_is_similar", higher_is_similar)
+        self.higher_is_similar = None if higher_is_similar is None else flag("higher_is_similar", higher_is_similar)
+        self._negate = self.higher_is_similar or False
         self.similar_label = int(similar_label)
         self.classes = None if classes is None else _plain_labels(classes)
         if resolution is None:
             self.threshold = finite("threshold", threshold)
             self._scale: dict[str, float] = {"threshold": self.threshold}
-            self._bins: ScoreBins | ThresholdBins = ThresholdBins(self.threshold, higher_is_similar)
+            self._bins: ScoreBins | ThresholdBins = ThresholdBins(self.threshold)
             self._bins_per_class_bin = 1
         else:
             self.resolution = resolution
@@ -77,9 +81,10 @@ class PairHistogram(keras.metrics.Metric):
         """Add the pairs of a batch to the histograms."""
         pairs = labelled_scores(y_true, y_pred, sample_weight, self.classes is not None)
         similar = pairs.similar if self.similar_label == 1 else 1.0 - pairs.similar
-        distance = -pairs.score if self.higher_is_similar else pairs.score
+        self._negate = self._is_similarity()
+        score = ops.where(ops.isnan(pairs.score), 0.0, pairs.score)
+        position = self._bins(score, self._negate)  # (n,)
         weight = _nan_if_invalid(pairs, len(self.classes or ()))
-        position = self._bins(ops.where(ops.isnan(distance), 0.0, distance))  # (n,)
         counted = weight != 0.0  # false for masked pairs, even if they are NaN
         mass = ops.stack([ops.where(counted, weight * share, 0.0) for share in (similar, 1.0 - similar)])  # (2, n)
         _count(self.histogram, ops.zeros_like(position), position, mass)
@@ -122,6 +127,19 @@ class PairHistogram(keras.metrics.Metric):
             "similar_label": self.similar_label,
             "classes": None if self.classes is None else list(self.classes),
         }
+
+    def _is_similarity(self) -> bool:
+        """Return whether the scores grow with similarity."""
+        if self.higher_is_similar is not None:
+            return self.higher_is_similar
+        running = running_model()
+        if running is None:  # a step that was compiled before, or a loop of one's own
+            return self._negate
+        if self.similar_label == 0 and getattr(running.x, "label_kind", None) == "pair labels":
+            raise ValueError(
+                "A `BalancedPairSequence` labels similar pairs 1: leave out `similar_label`. Received: similar_label=0"
+            )
+        return higher_is_similar(running.model, self.similar_label)
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         raise NotImplementedError

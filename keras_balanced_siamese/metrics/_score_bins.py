@@ -34,12 +34,13 @@ class ScoreBins:
         self._rate = (count / (end - start)).astype("float32")  # bins per unit of score
         self._most = count.astype("float32")
 
-    def __call__(self, scores: Tensor) -> Tensor:
-        """Return the bins of scores `(n,)`, as int32.
+    def __call__(self, scores: Tensor, negate: bool) -> Tensor:
+        """Return the bins of scores `(n,)`, or of the negated scores, as int32.
 
         Each segment of the scale adds the number of its bins below the score. Each term is non-decreasing in the score,
         also with rounding, and so is their sum: bins never reverse the order of two scores.
         """
+        scores = -scores if negate else scores
         start, rate, most = (ops.convert_to_tensor(one) for one in (self._start, self._rate, self._most))
         within = ops.floor((scores[:, None] - start) * rate)  # (n, segments)
         return ops.cast(ops.sum(ops.clip(within, 0.0, most), axis=-1), "int32") + COARSE
@@ -64,18 +65,13 @@ def _segments(resolution: int) -> list[tuple[float, float, int]]:
 
 
 class ThresholdBins:
-    """Two bins: accepted, for distances not above the threshold, and rejected.
-
-    Args:
-        threshold: Threshold of the distances or scores.
-        higher_is_similar: Whether scores grow with similarity. The bins are then those of the negated scores.
-    """
+    """Two bins: accepted, for distances not above the threshold, or similarities not below it, and rejected."""
 
     count = 2
 
-    def __init__(self, threshold: float, higher_is_similar: bool):
-        self._threshold = float(np.float32(-threshold if higher_is_similar else threshold))
+    def __init__(self, threshold: float):
+        self._threshold = float(np.float32(threshold))
 
-    def __call__(self, scores: Tensor) -> Tensor:
-        """Return the bins of distances `(n,)`, 0 or 1, as int32."""
-        return ops.cast(scores > self._threshold, "int32")
+    def __call__(self, scores: Tensor, negate: bool) -> Tensor:
+        """Return the bins of distances `(n,)`, or of similarities if `negate` is true: 0 or 1, as int32."""
+        return ops.cast(scores < self._threshold if negate else scores > self._threshold, "int32")

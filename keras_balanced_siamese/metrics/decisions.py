@@ -37,7 +37,8 @@ class FalseAcceptRate(PairHistogram):
 
     Args:
         threshold: The threshold, a finite number.
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
+        higher_is_similar: `False` for distances, `True` for probabilities and similarities. `None` takes it from the
+            model that trains or is evaluated; in a loop of your own it means distances.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Class labels, for one value per class: see `VerificationAUC`.
         name: Name of the metric.
@@ -66,7 +67,7 @@ class FalseAcceptRate(PairHistogram):
         self,
         threshold: float,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         name: str = "false_accept_rate",
@@ -113,7 +114,7 @@ class FalseRejectRate(PairHistogram):
         self,
         threshold: float,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         name: str = "false_reject_rate",
@@ -161,7 +162,7 @@ class BalancedPairAccuracy(PairHistogram):
         self,
         threshold: float,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         name: str = "balanced_pair_accuracy",
@@ -209,7 +210,7 @@ class MatthewsCorrelation(PairHistogram):
         self,
         threshold: float,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         name: str = "matthews_correlation",

@@ -41,7 +41,8 @@ class VerificationPRAUC(PairHistogram):
     precision is `(P + p) / (P + p + N + n)`. `error_bound()` holds in both cases.
 
     Args:
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
+        higher_is_similar: `False` for distances, `True` for probabilities and similarities. `None` takes it from the
+            model that trains or is evaluated; in a loop of your own it means distances.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Class labels, for one value per class: see `VerificationAUC`.
         resolution: Bins per octave of scores: see `VerificationAUC`.
@@ -68,7 +69,7 @@ class VerificationPRAUC(PairHistogram):
     def __init__(
         self,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         resolution: int = 512,

@@ -34,7 +34,8 @@ class VerificationAUC(PairHistogram):
     error is far smaller, since errors within the bins cancel out.
 
     Args:
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
+        higher_is_similar: `False` for distances, `True` for probabilities and similarities. `None` takes it from the
+            model that trains or is evaluated; in a loop of your own it means distances.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Class labels, as `BalancedPairSequence.classes`. `y_true` is then `(batch, 3)`: the pair label and the
             codes of the left and the right class, which are positions in `classes` (-1: none of them). `result()` is a
@@ -70,7 +71,7 @@ class VerificationAUC(PairHistogram):
     def __init__(
         self,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         resolution: int = 512,

@@ -39,7 +39,8 @@ class TrueAcceptRate(PairHistogram):
 
     Args:
         far: The false accept rate, from 0 to 1.
-        higher_is_similar: `False` for distances, `True` for probabilities and similarities.
+        higher_is_similar: `False` for distances, `True` for probabilities and similarities. `None` takes it from the
+            model that trains or is evaluated; in a loop of your own it means distances.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Class labels, for one value per class: see `VerificationAUC`.
         resolution: Bins per octave of scores: see `VerificationAUC`.
@@ -67,7 +68,7 @@ class TrueAcceptRate(PairHistogram):
         self,
         far: float = 0.01,
         *,
-        higher_is_similar: bool = False,
+        higher_is_similar: bool | None = None,
         similar_label: int = 1,
         classes: Sequence[Label] | None = None,
         resolution: int = 512,

@@ -92,6 +92,8 @@ class BalancedBatchSequence(EpochSequence):
         40
     """
 
+    label_kind = "class labels"
+
     def __init__(
         self,
         x: Any,

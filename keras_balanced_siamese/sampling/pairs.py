@@ -93,6 +93,7 @@ class BalancedPairSequence(EpochSequence):
         25
     """
 
+    label_kind = "pair labels"
     _samples_per_item = 2
 
     def __init__(

@@ -154,8 +154,8 @@ def test_bad_arguments_of_the_report(x, y):
     for arguments, error, match in [
         ({"validation_data": x}, TypeError, r"\(x, y\) with class labels"),
         ({"validation_data": (x, None)}, TypeError, "single samples and their class labels.*y=None"),
-        ({"validation_data": ((x, x), np.ones((len(x), 1)))}, TypeError, "single samples.*as of pairs"),
-        ({"validation_data": ([x, x], np.arange(len(x)) % 2 == 0)}, TypeError, "single samples.*as of pairs"),
+        ({"validation_data": ((x, x), np.ones((len(x), 1)))}, ValueError, r"Both similar pairs.*\[1.0\]"),
+        ({"validation_data": ([x, x[1:]], np.arange(len(x)) % 2 == 0)}, ValueError, r"arrays of \[59, 58\] items"),
         ({"validation_data": one_kind}, ValueError, "positive_fraction=0.0"),
         ({"every": 0}, ValueError, "every"),
         ({"class_counts": {"rare": -2}}, ValueError, "class_counts"),
@@ -170,8 +170,11 @@ def test_bad_arguments_of_the_report(x, y):
 
 def test_a_model_that_does_not_fit_is_found_before_training(x, y):
     report = kbs.VerificationReport((x, y), higher_is_similar=False)
+    unknown = compiled()
+    unknown = keras.Model(unknown.inputs, keras.layers.Dense(1)(unknown.output))
+    unknown.compile("sgd", "mse")
     with pytest.raises(ValueError, match="higher_is_similar"):
-        kbs.VerificationReport((x, y)).set_model(compiled("mse"))
+        kbs.VerificationReport((x, y)).set_model(unknown)
     pairs = kbs.VerificationReport(((x, x), y), higher_is_similar=False)  # two arrays a side
     with pytest.raises(ValueError, match="2 inputs for pairs of 4 arrays"):
         pairs.set_model(compiled())

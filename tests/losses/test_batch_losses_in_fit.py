@@ -145,14 +145,6 @@ def test_a_loss_without_weights_cannot_be_adapted():
         model.fit(np.zeros((4, 3)), np.zeros(4), verbose=0, callbacks=[kbs.AdaptiveClassWeight(loss)])
 
 
-def test_distances_of_a_siamese_model_instead_of_embeddings_warn():
-    inputs = keras.Input((3,))
-    model = kbs.siamese_model(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
-    model.compile("sgd", kbs.WeightedTripletLoss())
-    with pytest.warns(UserWarning, match="loss on pairs"):
-        model.test_on_batch((np.zeros((4, 3)), np.ones((4, 3))), np.array([0, 1, 0, 1]))
-
-
 def test_generated_items_are_not_counted():
     labels, x = np.array([3, 3, 8, 8, 8, 3, 11, 11]), batch(8, 3)[1]
     each = np.asarray(kbs.WeightedSupervisedContrastiveLoss(feature_transfer=2, reduction=None)(labels, x))

@@ -10,9 +10,9 @@ import numpy as np
 
 from keras_balanced_siamese._backend import attach_state
 from keras_balanced_siamese._checks import one_of, whole
+from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._typing import Strategy
-from keras_balanced_siamese.callbacks._embedding import check_encoder
-from keras_balanced_siamese.callbacks._model import check_model, higher_is_similar, weighted_loss_of
+from keras_balanced_siamese.callbacks._model import weighted_loss_of
 from keras_balanced_siamese.callbacks.adaptive._checks import (
     check_momentum,
     check_monitor,
@@ -41,6 +41,7 @@ from keras_balanced_siamese.callbacks.adaptive._rule import Rule, checked_rule, 
 from keras_balanced_siamese.callbacks.adaptive._targets import AdaptedValues, HasClassWeight, adapted_of, attach_loss
 from keras_balanced_siamese.losses import WeightedLoss
 from keras_balanced_siamese.sampling import BalancedPairSequence, EpochSequence
+from keras_balanced_siamese.scoring import check_encoder, check_model
 
 
 class AdaptiveClassWeight(keras.callbacks.Callback):
@@ -115,7 +116,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         bounds: Smallest and largest factor, below and above 1, or `None`.
         max_step: Largest change of a factor in one epoch, as a ratio of more than 1, or `None`.
         warmup_epochs: The number of epochs without an update, counted from epoch 0.
-        higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss.
+        higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss and
+            last layer.
         verbose: 1 passes a line per epoch to `sink`.
         sink: A function of a line of text.
 

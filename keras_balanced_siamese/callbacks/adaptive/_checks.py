@@ -9,9 +9,9 @@ import numpy as np
 from keras_balanced_siamese._checks import fraction
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._validation import open_validation
 from keras_balanced_siamese.losses import WeightedBatchLoss, WeightedLoss
 from keras_balanced_siamese.sampling import BalancedPairSequence, EpochSequence
+from keras_balanced_siamese.scoring import class_pairs
 
 MIN_ITEMS = 20  # items of a class that are enough to estimate its frequency
 
@@ -62,7 +62,7 @@ def open_source_of_errors(target: Any, data: Any, monitor: str | None) -> Balanc
                 "the prefix of the entries of `logs` that hold them. Received: neither"
             )
         return None
-    pairs = open_validation(data)
+    pairs = class_pairs(data)
     if target is not None:
         check_validation(target, pairs)
     return pairs

@@ -7,10 +7,9 @@ import numpy as np
 
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._model import distance_of
-from keras_balanced_siamese.callbacks._validation import ScoredPairs, measure, measure_embedded
 from keras_balanced_siamese.evaluation import evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
+from keras_balanced_siamese.scoring import ScoredPairs, distance_of, measure, measure_embedded
 
 DEGENERATE = 0.55  # area under the ROC curve below which the errors of classes carry no information
 REVERSED = 0.45  # area below which `higher_is_similar` is probably wrong

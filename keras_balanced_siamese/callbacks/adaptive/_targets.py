@@ -7,8 +7,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import keras
 import numpy as np
 
+from keras_balanced_siamese._model_output import losses_of
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.callbacks._model import losses_of
 from keras_balanced_siamese.callbacks.adaptive._checks import check_double_correction
 from keras_balanced_siamese.callbacks.adaptive._class_errors import LossRecord
 from keras_balanced_siamese.callbacks.adaptive._strategies import balancing_factors, neutral_factors

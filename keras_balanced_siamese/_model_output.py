@@ -1,0 +1,84 @@
+"""What a model returns: a distance, a similarity or a probability, read off its last layer and its losses."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+
+GROWS = {"distance": False, "probability": True, "similarity": True}  # whether it grows with similarity
+
+
+class ModelOutput(NamedTuple):
+    """The only output of a model."""
+
+    kind: str  # "distance", "probability" or "similarity"
+    layer: str  # name of the layer that returns it
+
+    def __str__(self) -> str:
+        return f"a model that ends in the layer '{self.layer}', which returns a {self.kind}"
+
+
+def output_of(model: Any) -> ModelOutput | None:
+    """Return the output of a functional model; `None` for other models, several outputs, or an unknown layer."""
+    tensors: Any = getattr(model, "outputs", None) or ()
+    if len(tensors) != 1:
+        return None
+    tensor = tensors[0]
+    layer = _layer_of(tensor)
+    while layer is not None and _passes_on(layer):
+        tensor = layer.input
+        layer = _layer_of(tensor)
+    if isinstance(layer, keras.Model):
+        return output_of(layer)
+    kind = getattr(layer, "output_kind", None)
+    if getattr(layer, "activation", None) is keras.activations.sigmoid and tensor.shape[-1] == 1:
+        kind = "probability"
+    if isinstance(layer, keras.layers.Dot) and layer.normalize:
+        kind = "similarity"
+    return None if layer is None or kind is None else ModelOutput(kind, layer.name)
+
+
+def losses_of(model: Any) -> list[Any]:
+    """Return the losses a model is compiled with as a flat list."""
+    losses = getattr(model, "loss", None)
+    if isinstance(losses, Mapping):
+        losses = list(losses.values())
+    return list(losses) if isinstance(losses, (list, tuple)) else [losses]
+
+
+def higher_is_similar(model: Any, similar_label: int = 1) -> bool:
+    """Return whether the output of a model grows with similarity, according to its losses and its last layer.
+
+    Args:
+        model: A compiled model, or one that ends in a known layer.
+        similar_label: The label that means "same class". A cross-entropy of Keras predicts the label 1.
+
+    Raises:
+        ValueError: If they do not tell, or contradict each other.
+    """
+    losses, output = losses_of(model), output_of(model)
+    known = {loss.higher_is_similar for loss in losses if hasattr(loss, "higher_is_similar")}
+    known |= {similar_label == 1 for loss in losses if _is_crossentropy(loss)}
+    known |= set() if output is None else {GROWS[output.kind]}
+    if len(known) != 1:
+        raise ValueError(
+            "Does a high output mean similar or different? The loss of the model and its last layer "
+            f"{'contradict each other' if known else 'do not tell'}: pass `higher_is_similar`, True for probabilities "
+            f"and similarities, False for distances. Received: {output or 'a model'}, with loss={losses}"
+        )
+    return known.pop()
+
+
+def _layer_of(tensor: Any) -> Any:
+    return getattr(tensor, "_keras_history", (None,))[0]
+
+
+def _passes_on(layer: Any) -> bool:
+    """Whether a layer returns the values of its input, such as a cast to float32."""
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    return isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten))
+
+
+def _is_crossentropy(loss: Any) -> bool:
+    return isinstance(loss, keras.losses.BinaryCrossentropy) or loss in ("binary_crossentropy", "bce")

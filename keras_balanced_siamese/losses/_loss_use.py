@@ -1,0 +1,117 @@
+"""Check of a loss against the model that is compiled with it, and against the data of `fit`."""
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_balanced_siamese._backend import metrics_of
+from keras_balanced_siamese._model_output import ModelOutput, output_of
+from keras_balanced_siamese._running_model import RunningModel, running_model
+from keras_balanced_siamese._text import short
+
+CURES = {  # what the loss takes -> what fits it, and what fits a model that returns something else
+    "distance": (
+        "distances, as from `siamese_model(encoder)`",
+        {"probability": "`WeightedBinaryCrossentropy()`", "similarity": "a distance layer, such as `CosineDistance()`"},
+    ),
+    "probability": (
+        "probabilities, as from `siamese_model(encoder, probability=True)`",
+        {"distance": "`WeightedContrastiveLoss()`", "similarity": "a distance layer and `WeightedContrastiveLoss()`"},
+    ),
+    "logit": (
+        "logits, any real numbers that grow with similarity",
+        {"distance": "`WeightedContrastiveLoss()`", "probability": "from_logits=False"},
+    ),
+    "embedding": (
+        "embeddings and class labels: compile the encoder itself with it",
+        dict.fromkeys(
+            ("distance", "probability", "similarity"), "a loss on pairs, such as `WeightedContrastiveLoss()`"
+        ),
+    ),
+}
+
+
+class LossUse:
+    """The model and data with which a loss was checked last, so that each is checked once."""
+
+    def __init__(self) -> None:
+        self._checked: tuple[int, ...] = ()
+
+    def check(self, loss: Any) -> None:
+        """Check a loss that is being called by a model; outside of a model nothing is known.
+
+        Raises:
+            ValueError: If the model returns something else than the loss takes, or labels are of the wrong kind.
+        """
+        running = running_model()
+        if running is None or tuple(map(id, running)) == self._checked:
+            return
+        output = output_of(running.model)
+        if output is not None:
+            _check_output(loss, output)
+            if output.kind == "distance":
+                _warn_of_metrics(running.model, output)
+        _check_data(loss, running)
+        self._checked = tuple(map(id, running))
+
+
+def _check_output(loss: Any, output: ModelOutput) -> None:
+    needs, cures = CURES[loss.takes]
+    if output.kind in cures:
+        raise ValueError(
+            f"`{type(loss).__name__}` takes {needs}. For this model use {cures[output.kind]}. Received: {output}"
+        )
+
+
+def _check_data(loss: Any, running: RunningModel) -> None:
+    kind = getattr(running.x, "label_kind", None)  # of a sequence of this package
+    of_pairs = loss.takes != "embedding"
+    if kind is not None and (kind == "pair labels") != of_pairs:
+        cure = "`BalancedPairSequence`" if of_pairs else "`BalancedBatchSequence`"
+        raise ValueError(
+            f"`{type(loss).__name__}` takes {'pair labels' if of_pairs else 'class labels'}: use a {cure}. "
+            f"Received: a {type(running.x).__name__}, which yields {kind}"
+        )
+    if of_pairs and kind is not None and loss.similar_label == 0:
+        raise ValueError(
+            "A `BalancedPairSequence` labels similar pairs 1: leave out `similar_label`. Received: similar_label=0"
+        )
+    if of_pairs and kind is None:
+        check_pair_labels(running.y)
+
+
+def check_pair_labels(y: Any) -> None:
+    """Raise if an array of pair labels has values outside of `[0, 1]`; other data are not looked at."""
+    if not (isinstance(y, (np.ndarray, list)) or hasattr(y, "to_numpy")):
+        return
+    labels = np.asarray(y)
+    if labels.shape[1:] == (3,):  # the classes of both sides follow
+        labels = labels[:, :1]
+    if labels.dtype.kind not in "fiu" or not labels.size or labels.ndim > 2:
+        return
+    lowest, highest = labels.min(), labels.max()
+    if lowest < 0 or highest > 1:
+        cure = "; class labels are for the losses on embeddings"
+        if (lowest, highest) == (-1, 1):
+            cure = ": pass `(y + 1) / 2`"
+        if (lowest, highest) == (1, 2):
+            cure = ", 1 for similar: pass `y - 1` or `2 - y`"
+        raise ValueError(
+            f"Pair labels must be 0 and 1{cure}. Received: y with the values {short(np.unique(labels).tolist())}"
+        )
+
+
+def _warn_of_metrics(model: Any, output: ModelOutput) -> None:
+    """Warn of metrics of Keras that take a high output for the label 1."""
+    known = keras.metrics
+    classes = (known.Accuracy, known.BinaryAccuracy, known.AUC, known.Precision, known.Recall)
+    names = ("acc", "accuracy", "binary_accuracy")
+    if found := [one for one in metrics_of(model) if one in names or isinstance(one, classes)]:
+        names = [one if isinstance(one, str) else one.name for one in found]
+        warnings.warn(
+            f"The metrics {short(names)} take a high output for 'similar'. Use those of this package, such as "
+            f"`VerificationAUC()` and `BalancedPairAccuracy(threshold)`. Received: {output}",
+            stacklevel=4,
+        )

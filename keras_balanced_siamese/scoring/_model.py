@@ -1,0 +1,39 @@
+"""Whether a model takes pairs and scores them, and the distance between its embeddings."""
+
+from typing import Any
+
+import keras
+
+from keras_balanced_siamese._model_output import losses_of
+from keras_balanced_siamese.losses import WeightedBatchLoss
+from keras_balanced_siamese.sampling import BalancedPairSequence
+from keras_balanced_siamese.scoring._pairs import ReadyPairs, leaves
+
+
+def check_model(model: Any, pairs: BalancedPairSequence | ReadyPairs) -> None:
+    """Raise if a functional model cannot take the pairs, or does not return one score for each."""
+    inputs, outputs = (getattr(model, name, None) for name in ("inputs", "outputs"))
+    if not inputs or not outputs:  # unknown before the first call
+        return
+    ready = isinstance(pairs, ReadyPairs)
+    n_arrays = len(leaves(pairs.inputs if ready else pairs[0][0]))
+    if n_arrays != len(inputs):
+        cure = "" if ready else ". Ready pairs are ((left, right), similar), with float labels 0.0 and 1.0"
+        raise ValueError(
+            f"The model must take both sides of the validation pairs{cure}. "
+            f"Received: a model with {len(inputs)} inputs for pairs of {n_arrays} arrays"
+        )
+    shapes = [tuple(output.shape) for output in outputs]
+    if len(shapes) != 1 or shapes[0][1:] not in ((), (1,)):
+        raise ValueError(
+            "The model must have one output with one score per pair, shape (batch, 1): a distance, a similarity or a "
+            f"probability. Received: outputs of shape {', '.join(map(str, shapes))}"
+        )
+
+
+def distance_of(model: keras.Model) -> str:
+    """Return the distance between the embeddings of a model: "cosine" or "euclidean"."""
+    for loss in losses_of(model):
+        if isinstance(loss, WeightedBatchLoss):
+            return "cosine" if getattr(loss, "distance", "cosine") == "cosine" else "euclidean"
+    return "euclidean"

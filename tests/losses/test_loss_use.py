@@ -1,0 +1,189 @@
+"""Losses that do not fit the model or the data are refused when training begins, and those that fit are not."""
+
+import keras
+import numpy as np
+import pytest
+from toy import linear_encoder
+
+import keras_balanced_siamese as kbs
+
+LEFT, RIGHT = np.random.default_rng(0).normal(size=(2, 12, 4)).astype("float32")
+SIMILAR = np.arange(12) % 2.0
+
+
+def ending_in(*layers, distance=None):
+    """A siamese model whose distance passes through more layers."""
+    model = kbs.siamese_model(linear_encoder(), distance)
+    output = model.output
+    for layer in layers:
+        output = layer(output)
+    return keras.Model(model.inputs, output)
+
+
+def sigmoid():
+    return keras.layers.Dense(1, "sigmoid")
+
+
+def cast():
+    return keras.layers.Activation("linear", dtype="float32")
+
+
+def two_inputs(layer):
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    return keras.Model(inputs, layer(inputs))
+
+
+ON_CLASSES = [
+    kbs.WeightedBatchContrastiveLoss,
+    kbs.WeightedMultiSimilarityLoss,
+    kbs.WeightedSupervisedContrastiveLoss,
+    kbs.WeightedTripletLoss,
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "match"),
+    [
+        (ending_in, kbs.WeightedBinaryCrossentropy, "takes probabilities.*ends in the layer 'distance'"),
+        (lambda: ending_in(cast()), kbs.WeightedBinaryCrossentropy, "takes probabilities.*'distance'"),
+        (
+            lambda: ending_in(distance=kbs.CosineDistance(name="cosine")),
+            lambda: kbs.WeightedBinaryCrossentropy(from_logits=True),
+            "takes logits.*'cosine'",
+        ),
+        (
+            lambda: ending_in(sigmoid()),
+            lambda: kbs.WeightedBinaryCrossentropy(from_logits=True),
+            "from_logits=False.*returns a probability",
+        ),
+        (lambda: ending_in(sigmoid()), kbs.WeightedContrastiveLoss, "takes distances.*returns a probability"),
+        (
+            lambda: ending_in(kbs.DistanceToProbability(name="p"), cast()),
+            kbs.WeightedContrastiveLoss,
+            "`WeightedBinaryCrossentropy.*'p', which returns a probability",
+        ),
+        (
+            lambda: two_inputs(ending_in(sigmoid())),
+            kbs.WeightedCosineLoss,
+            "takes distances.*returns a probability",
+        ),
+        (
+            lambda: two_inputs(keras.layers.Dot(1, normalize=True)),
+            kbs.WeightedContrastiveLoss,
+            "distance layer.*returns a similarity",
+        ),
+        *((ending_in, loss, "compile the encoder itself.*returns a distance") for loss in ON_CLASSES),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "train_on_batch", "evaluate"])
+def test_a_model_that_returns_something_else_is_refused(model, loss, match, method):
+    model = model()
+    model.compile("sgd", loss())
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        getattr(model, method)([LEFT, RIGHT], SIMILAR)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (ending_in, kbs.WeightedContrastiveLoss),
+        (lambda: ending_in(cast()), kbs.WeightedContrastiveLoss),
+        (lambda: ending_in(distance=kbs.CosineDistance()), kbs.WeightedCosineLoss),
+        (lambda: ending_in(sigmoid()), kbs.WeightedBinaryCrossentropy),
+        (lambda: ending_in(kbs.DistanceToProbability()), kbs.WeightedBinaryCrossentropy),
+        (lambda: ending_in(keras.layers.Dense(1)), lambda: kbs.WeightedBinaryCrossentropy(from_logits=True)),
+        (lambda: ending_in(keras.layers.Dense(1, "softplus")), kbs.WeightedContrastiveLoss),
+    ],
+)
+@pytest.mark.parametrize("labels", [SIMILAR, SIMILAR[:, None], SIMILAR.astype("int64"), 0.1 + 0.8 * SIMILAR])
+def test_a_model_that_fits_trains(model, loss, labels):
+    model = model()
+    model.compile("sgd", loss(), run_eagerly=True)
+    history = model.fit([LEFT, RIGHT], labels, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_compiled_steps_train(jit_compile):
+    model = ending_in(kbs.DistanceToProbability())
+    model.compile("sgd", kbs.WeightedBinaryCrossentropy(), metrics=[kbs.EqualErrorRate()], jit_compile=jit_compile)
+    history = model.fit([LEFT, RIGHT], SIMILAR, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(history["equal_error_rate"]).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        (2 * SIMILAR - 1, r"pass `\(y \+ 1\) / 2`.*-1.0, 1.0"),
+        (SIMILAR + 1, r"pass `y - 1`.*1.0, 2.0"),
+        (np.arange(12) % 3, "class labels.*0, 1, 2"),
+        (np.stack([3 * SIMILAR, SIMILAR, SIMILAR], 1), "0.0, 3.0"),
+    ],
+)
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_other_pair_labels_are_refused(labels, match, eagerly):
+    model = ending_in()
+    model.compile("sgd", kbs.WeightedContrastiveLoss(), run_eagerly=eagerly)
+    with pytest.raises(ValueError, match=f"(?s)Pair labels must be 0 and 1.*{match}"):
+        model.fit([LEFT, RIGHT], labels, verbose=0)
+
+
+def test_sequences_are_checked_against_the_loss(x, y):
+    pairs, batches = kbs.BalancedPairSequence(x, y, seed=0), kbs.BalancedBatchSequence(x, y, 3, 4, seed=0)
+    reversed_labels = ending_in()
+    reversed_labels.compile("sgd", kbs.WeightedContrastiveLoss(similar_label=0))
+    with pytest.raises(ValueError, match="leave out `similar_label`"):
+        reversed_labels.fit(pairs, verbose=0)
+    narrow = linear_encoder(width=1)  # distances and embeddings of one dimension have the same shape
+    narrow.compile("sgd", kbs.WeightedContrastiveLoss())
+    with pytest.raises(ValueError, match=r"takes pair labels.*BalancedBatchSequence, which yields class labels"):
+        narrow.fit(batches, verbose=0)
+    both = two_inputs(keras.layers.Concatenate())
+    both.compile("sgd", kbs.WeightedTripletLoss())
+    with pytest.raises(ValueError, match=r"takes class labels.*BalancedPairSequence, which yields pair labels"):
+        both.fit(pairs, verbose=0)
+
+
+def test_a_loss_is_checked_again_with_another_model():
+    loss = kbs.WeightedContrastiveLoss()
+    for _ in range(2):
+        right = ending_in()
+        right.compile("sgd", loss)
+        right.train_on_batch([LEFT, RIGHT], SIMILAR)
+        wrong = ending_in(sigmoid())
+        wrong.compile("sgd", loss)
+        with pytest.raises(ValueError, match="takes distances"):
+            wrong.train_on_batch([LEFT, RIGHT], SIMILAR)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", keras.metrics.AUC])
+def test_metrics_for_high_scores_warn_on_distances(metric):
+    model = ending_in()
+    model.compile("sgd", kbs.WeightedContrastiveLoss(), metrics=[metric if isinstance(metric, str) else metric()])
+    with pytest.warns(UserWarning, match="take a high output for 'similar'.*VerificationAUC"):
+        model.fit([LEFT, RIGHT], SIMILAR, verbose=0)
+
+
+def test_metrics_for_high_scores_do_not_warn_on_probabilities():
+    model = ending_in(sigmoid())
+    model.compile("sgd", kbs.WeightedBinaryCrossentropy(), metrics=["accuracy"])
+    model.fit([LEFT, RIGHT], SIMILAR, verbose=0)
+
+
+def test_a_custom_train_step_is_checked_too():
+    class Trained(keras.Model):
+        def train_step(self, *data):
+            raise self.compute(*data[-1])
+
+        def compute(self, x, labels):
+            self.loss(labels, self(x))
+
+    inner = ending_in(sigmoid())
+    model = Trained(inner.inputs, inner.output)
+    model.compile("sgd", kbs.WeightedContrastiveLoss(), run_eagerly=True)
+    with pytest.raises(ValueError, match="takes distances"):
+        model.fit([LEFT, RIGHT], SIMILAR, verbose=0)
