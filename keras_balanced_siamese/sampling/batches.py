@@ -64,10 +64,12 @@ class BalancedBatchSequence(EpochSequence):
         redraw: If true, every epoch of `fit` draws new batches. If false, all epochs use the batches of epoch 0, as
             validation needs.
         seed: Whole number >= 0; `None` takes one from the operating system.
-        workers: Threads that load the next batches in the background; with 0 or 1, each batch is loaded when it is
-            indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so that Keras starts
-            none. Batches and weights are the same for any number of workers.
-        use_multiprocessing: Whether the workers are processes.
+        workers: Threads that load the next batches in the background; with 0, or with 1 and no processes, each batch is
+            loaded when it is indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so
+            that Keras starts none. They end with the epoch, or after a minute without work. Batches and weights are the
+            same for any number of workers.
+        use_multiprocessing: Whether the workers are processes, in Python's default way. One that dies, for example
+            because memory runs out, is an error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:
@@ -145,6 +147,7 @@ class BalancedBatchSequence(EpochSequence):
         self._total = self._steps * self.batch_size
         shares = self._sampler.class_distribution(self._sampler.class_sampler.last_epoch)
         self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
+        self._start = self._weights, self._sampler
         self._weighed: tuple[BatchPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn(copies_differ=batch_transform is not None)
 
@@ -154,13 +157,20 @@ class BalancedBatchSequence(EpochSequence):
         codes = plan.class_of[number].repeat(self.samples_per_class)
         return self._samples(plan, epoch, number), codes, self._scaled_weights(plan)[codes]
 
-    def indices(self, index: int) -> np.ndarray:
+    def indices(self, index: int | None = None) -> np.ndarray:
         """The samples of a batch, `(P K,)`, class after class, without loading them.
+
+        Args:
+            index: The number of the batch. `None` means all batches of the epoch, `(steps P K,)`, in the order of
+                `model.predict`.
 
         Raises:
             IndexError: If there is no such batch.
         """
-        return self._current()[1].samples[self._number(index)].copy()
+        samples = self._current()[1].samples
+        if index is None:
+            return samples.reshape(-1)[self._own_items()]
+        return samples[self._number(index)].copy()
 
     @property
     def class_distribution(self) -> dict[Label, float]:

@@ -66,10 +66,12 @@ class BalancedPairSequence(EpochSequence):
         with_classes: If true, the labels have two more columns, the positions in `classes` of the left and the right
             sample, for metrics per class. The losses of this package read the first column.
         seed: Whole number >= 0; `None` takes one from the operating system.
-        workers: Threads that load the next batches in the background; with 0 or 1, each batch is loaded when it is
-            indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so that Keras starts
-            none. Batches and weights are the same for any number of workers.
-        use_multiprocessing: Whether the workers are processes.
+        workers: Threads that load the next batches in the background; with 0, or with 1 and no processes, each batch is
+            loaded when it is indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so
+            that Keras starts none. They end with the epoch, or after a minute without work. Batches and weights are the
+            same for any number of workers.
+        use_multiprocessing: Whether the workers are processes, in Python's default way. One that dies, for example
+            because memory runs out, is an error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:
@@ -146,6 +148,7 @@ class BalancedPairSequence(EpochSequence):
         self._total = self._sampler.total
         shares = self._sampler.quotas(self._sampler.class_sampler.last_epoch).shares
         self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
+        self._start = self._weights, self._sampler
         self._weighed: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn()
 
@@ -159,8 +162,11 @@ class BalancedPairSequence(EpochSequence):
             labels = np.concatenate([labels, plan.codes[plan.pairs[part]]], axis=1).astype(np.float32)
         return halves(samples, len(labels)), labels, weights
 
-    def indices(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def indices(self, index: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The samples of a batch, without loading them.
+
+        Args:
+            index: The number of the batch. `None` means all batches of the epoch, in the order of `model.predict`.
 
         Returns:
             Left indices `(b,)`, right indices `(b,)` and `similar` float32 `(b,)`.
@@ -168,7 +174,8 @@ class BalancedPairSequence(EpochSequence):
         Raises:
             IndexError: If there is no such batch.
         """
-        plan, part = self._current()[1], self._slice(self._number(index))
+        plan = self._current()[1]
+        part = self._own_items() if index is None else self._slice(self._number(index))
         return plan.pairs[part, 0].copy(), plan.pairs[part, 1].copy(), plan.similar[part].copy()
 
     @property
