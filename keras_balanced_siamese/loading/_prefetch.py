@@ -24,7 +24,7 @@ class Prefetch:
     state is saved just before. Every batch is requested by its number, so a wrong expectation costs time and never
     changes a batch. Without the saved state, workers would not help under `fit(shuffle=True)`, the default.
 
-    The workers end with the last batch of an epoch, because TensorFlow never frees a data set that it has read. Only
+    The workers end with the last batch of an epoch, because a backend may never free a data set that it has read. Only
     processes that are not forked stay, since they take seconds to start. All end when they have been idle for a while,
     or once nothing else refers to this object.
 

@@ -53,7 +53,7 @@ def tf_passes(sequence: ServedSequence) -> Callable[[], Iterator[Any]]:
     """Return a generator function that yields the batches of one epoch of the sequence.
 
     A new pass goes to the next epoch if the last one drew this epoch, and nobody has set an epoch since. The end of a
-    pass cannot be seen, because TensorFlow asks for no more batches than there are. `evaluate` and `predict` stay.
+    pass cannot be seen, because no more batches are asked for than there are. `evaluate` and `predict` stay.
     """
     drawn: int | None = None
 
