@@ -34,8 +34,9 @@ class BalancedPairSequence(EpochSequence):
     - The indices of a batch are a function of (seed, epoch, index) only.
 
     Args:
-        x: `n` samples: an array of any rank and dtype (kept), a memmap, an h5py or zarr array, a list (of paths, with a
-            `transform` that loads), or a tuple or dict of those for an encoder with several inputs. Nothing is copied.
+        x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
+            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense batch by
+            batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not copied.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         batch_size: Pairs in a batch.
         steps_per_epoch: Batches in an epoch. `None` means `ceil(n / batch_size)`, as many pairs as there are samples
@@ -61,8 +62,8 @@ class BalancedPairSequence(EpochSequence):
             on seed, epoch and sample, for augmentation.
         batch_transform: Function of all samples of a batch, `(2 b, ...)`, the left ones first; it returns as many. It
             may have a parameter `rng` too.
-        redraw: If true, every epoch of `fit` draws new pairs. If false, all epochs use the pairs of epoch 0, as
-            validation needs.
+        redraw: If true, every epoch of `fit` draws new pairs, and `evaluate` and `predict` use those of the current
+            epoch. If false, all epochs use the pairs of epoch 0, as validation needs.
         with_classes: If true, the labels have two more columns, the positions in `classes` of the left and the right
             sample, for metrics per class. The losses of this package read the first column.
         seed: Whole number >= 0; `None` takes one from the operating system.
@@ -81,9 +82,11 @@ class BalancedPairSequence(EpochSequence):
 
     Raises:
         ValueError: If `x` and `y` differ in length, there are fewer than two classes or no samples, labels are missing,
-            no class can form positive pairs, or an argument is out of its range.
-        TypeError: If an argument is of the wrong type.
-        RuntimeError: When indexed, if a transform fails; the message names the sample.
+            no class can form positive pairs, samples hold NaN or infinity, `x` is ready-made pairs, or an argument is
+            out of its range.
+        TypeError: If an argument is of the wrong type, or samples are not numbers.
+        RuntimeError: When indexed, if a transform fails or a worker process dies; the message names the sample or the
+            batch. Samples of large arrays, files and transforms are checked when they are read, too.
 
     Examples:
         >>> y = ["common"] * 90 + ["rare"] * 10
