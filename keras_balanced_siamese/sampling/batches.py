@@ -34,8 +34,9 @@ class BalancedBatchSequence(EpochSequence):
 
     Args:
         x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
-            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense batch by
-            batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not copied.
+            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense
+            in a batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not
+            copied.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         classes_per_batch: P, at least 2.
         samples_per_class: K, at least 2.

@@ -35,8 +35,9 @@ class BalancedPairSequence(EpochSequence):
 
     Args:
         x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
-            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense batch by
-            batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not copied.
+            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense
+            in a batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not
+            copied.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         batch_size: Pairs in a batch.
         steps_per_epoch: Batches in an epoch. `None` means `ceil(n / batch_size)`, as many pairs as there are samples
