@@ -215,3 +215,45 @@ def test_the_interpreter_exits_without_loading_the_rest():
     for running in [start("-W", "ignore", "-c", EXIT.format(processes)) for processes in (False, True)]:
         begun, end = map(float, output(running).split()[-2:])
         assert end - begun < 6  # the ten batches that wait would take 8 seconds more
+
+
+def test_batches_that_another_process_serves_are_counted():
+    pairs = sequence()
+    process = multiprocessing.get_context("fork").Process(target=all_batches, args=(pairs,))
+    process.start()
+    process.join()
+    assert pairs.batches_served == len(pairs)
+    pickle.dumps(pairs)  # as for a process that is not forked
+    assert pairs.batches_served == len(pairs) + 1
+
+
+PARENT = """
+import multiprocessing, os, signal, numpy as np, keras_balanced_siamese as kbs
+y = np.repeat([0, 1], 200)
+pairs = kbs.BalancedPairSequence(np.arange(400.0), y, 2, seed=0, workers=2, use_multiprocessing=True)
+pairs[0]
+print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks at processes as Linux shows them")
+def test_processes_end_when_the_main_process_is_killed():
+    with start("-W", "ignore", "-c", PARENT) as running:
+        children = [int(pid) for pid in running.stdout.readline().split()]
+    assert len(children) == 2
+    for _ in range(500):
+        alive = [pid for pid in children if os.path.exists(f"/proc/{pid}") and "Z" not in state_of(pid)]
+        if not alive:
+            break
+        time.sleep(0.02)
+    assert alive == []
+
+
+def state_of(pid):
+    """The letter of the state of a process, as Linux shows it."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "Z"
