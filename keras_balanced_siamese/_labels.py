@@ -1,6 +1,8 @@
 """Encoding of class labels as sorted classes, integer codes and counts."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +11,12 @@ from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ArrayLike, Label
 
 STEP = 2**18  # labels that are processed at a time
+CURES = defaultdict(
+    lambda: "Map each class to a string or a number, `{name} = [name_of[label] for label in {name}]`",
+    S="Decode bytes, `{name} = np.char.decode({name})`",
+    M="Name each date, `{name} = {name}.astype(str)`",
+    m="Name each time, `{name} = {name}.astype(str)`",
+)
 
 
 class Labels(NamedTuple):
@@ -28,11 +36,16 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
 
     Raises:
         ValueError: If there are no labels, more than one per sample (as in one-hot rows), or missing ones (NaN, None).
-        TypeError: If the labels cannot be sorted because their types are mixed.
+        TypeError: If the labels are neither strings nor numbers, or some of each.
     """
-    array = _as_array(labels)
+    array = _as_array(labels, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    if array.ndim == 0:
+        raise ValueError(
+            f"`{name}` must be an array or a list with one class label per sample. "
+            f"Received: {name} of type {type(labels).__name__}"
+        )
     if array.ndim != 1:
         raise ValueError(
             f"`{name}` must hold one class label per sample, shape (n,). Convert one-hot rows by "
@@ -40,6 +53,7 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
         )
     if array.size == 0:
         raise ValueError(f"`{name}` must hold at least one label. Received: {name} of shape {array.shape}")
+    _refuse_other_types(array, name)
     _refuse_missing(array, name)
     try:
         classes, codes = _dense(array) or (_hashed(array) if array.dtype.kind == "O" else _sorted(array))
@@ -48,7 +62,7 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
         raise TypeError(
             f"`{name}` must be of one type, all strings or all numbers. Received: labels of the types {kinds}"
         ) from error
-    plain = list(classes) if classes.dtype.kind in "mM" else classes.tolist()
+    plain = classes.tolist()
     return Labels(plain, codes, np.bincount(codes, minlength=len(plain)).astype(np.int64))
 
 
@@ -98,9 +112,14 @@ def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         yield where, array[where]
 
 
-def _as_array(labels: ArrayLike) -> np.ndarray:
+def _as_array(labels: ArrayLike, name: str) -> np.ndarray:
     """Return the labels unchanged: values that NumPy would convert, such as NaN among strings, stay objects."""
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(
+            f"`{name}` must hold one class label per sample, shape (n,). Received: sequences of different lengths"
+        ) from error
     if isinstance(labels, (list, tuple)) and array.ndim == 1 and array.tolist() != list(labels):
         array = np.empty(len(labels), dtype=object)
         array[:] = labels
@@ -108,18 +127,37 @@ def _as_array(labels: ArrayLike) -> np.ndarray:
 
 
 def _is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN, NaT or NA, whose comparison with itself has no truth value."""
+    """Return whether a label is None, NaN or NA, whose comparison with itself has no truth value."""
     try:
         return label is None or bool(label != label)
     except TypeError:
         return True
+    except ValueError:  # an array
+        return False
+
+
+def _refuse_other_types(array: np.ndarray, name: str) -> None:
+    """Raise unless all labels are strings, numbers or missing: others are not sorted, saved and printed safely."""
+    kind = array.dtype.kind
+    if kind in "biufUT":
+        return
+    labels: Any = array
+    if kind == "O":
+        labels = array.tolist()
+        others = {one for one in set(map(type, labels)) if not issubclass(one, (str, Real, np.bool_))}
+        labels = [label for label in labels if type(label) in others and not _is_missing(label)] if others else []
+        if not labels:
+            return
+    cure = CURES["S" if isinstance(labels[0], bytes) else kind]
+    raise TypeError(
+        f"`{name}` must hold strings or numbers. {cure.format(name=name)}. "
+        f"Received: {name} of dtype {array.dtype}, with labels such as {short(labels[0], 100)}"
+    )
 
 
 def _refuse_missing(array: np.ndarray, name: str) -> None:
-    if array.dtype.kind in "fc":
+    if array.dtype.kind == "f":
         missing = ~np.isfinite(array)
-    elif array.dtype.kind in "mM":
-        missing = np.isnat(array)
     elif array.dtype.kind == "O":
         missing = np.array([_is_missing(label) for label in array.tolist()], dtype=bool)
     else:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from datetime import date
 
 import numpy as np
 import pytest
@@ -97,7 +98,6 @@ def test_sample_weights():
         ([1.0, math.nan], ValueError, "missing or infinite.*1 of 2"),
         (["a", None], ValueError, "missing"),
         (["cat", math.nan, "dog"], ValueError, "missing.*1 of 3"),
-        (np.array(["2020-01-01", "NaT"], "datetime64[D]"), ValueError, "missing"),
         (["a", 1, "b"], TypeError, "one type"),
         (["a", NotAvailable()], ValueError, "missing"),
         (np.eye(3), ValueError, "argmax"),
@@ -114,9 +114,34 @@ def test_numbers_that_a_float_would_merge_stay_apart():
     assert len(kbs.class_weights([2**63 + 1, 2**63 + 2, -1, 5])) == 4
 
 
-def test_dates_are_labels_too():
-    days = np.array(["2020-01-01", "2020-01-02", "2020-01-02"], "datetime64[ns]")
-    assert kbs.class_weights(days)[days[0]] == 1.5
+def test_labels_of_other_types_are_refused_with_the_cure():
+    tuples, sets = np.empty(2, object), np.empty(2, object)
+    tuples[:], sets[:] = [(1, 2), (3, 4)], [frozenset("ab"), frozenset("c")]
+    for labels, cure in (
+        (np.array([b"a", b"b"]), r"np.char.decode\(labels\).*b'a'"),
+        ([b"a", b"a\0"], r"np.char.decode\(labels\)"),
+        (np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]"), r"labels.astype\(str\).*2020-01-01"),
+        (np.array([1, 2], "timedelta64[s]"), r"labels.astype\(str\)"),
+        ([date(2020, 1, 1), date(2020, 1, 2)], r"name_of\[label\].*2020, 1, 1"),
+        (tuples, r"name_of\[label\] for label in labels.*\(1, 2\)"),
+        (sets, r"name_of\[label\].*frozenset"),
+        (np.array([1, 2j]), "strings or numbers"),
+        (np.array([(1, 2), (3, 4)], "i4,i4"), "strings or numbers"),
+    ):
+        with pytest.raises(TypeError, match=cure):
+            kbs.class_weights(labels)
+    for labels in ([[1], [2, 3]], {1, 2}, "ab"):
+        with pytest.raises(ValueError, match="one class label per sample"):
+            kbs.class_weights(labels)
+    decoded = np.char.decode(np.array([b"a", b"b", b"b", b"b"]))
+    assert kbs.class_weights(decoded, normalize=None) == {"a": 2.0, "b": 2 / 3}
+
+
+def test_labels_of_data_frames_work():
+    pandas = pytest.importorskip("pandas")
+    for kind, values in (("category", ["a", "b", "b"]), ("string", ["a", "b", "b"]), ("Int64", [1, 2, 2])):
+        found = kbs.class_weights(pandas.Series(values, dtype=kind))
+        assert found == kbs.class_weights(values)
 
 
 def test_bad_arguments():

@@ -7,12 +7,11 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
-from keras_balanced_siamese.loading._sources import Loader
-
-_loader: Loader | None = None  # of a worker process
+from keras_balanced_siamese.loading._loader import Loader
+from keras_balanced_siamese.loading._workers import WorkerDied, Workers
 
 
 class Prefetch:
@@ -24,6 +23,10 @@ class Prefetch:
     The expected order is that of `fit`: ascending, or shuffled by `random.shuffle` of Python's global generator, whose
     state is saved just before. Every batch is requested by its number, so a wrong expectation costs time and never
     changes a batch. Without the saved state, workers would not help under `fit(shuffle=True)`, the default.
+
+    The workers end with the last batch of an epoch, because a backend may never free a data set that it has read. Only
+    processes that are not forked stay, since they take seconds to start. All end when they have been idle for a while,
+    or once nothing else refers to this object.
 
     Args:
         loader: Loads the samples; a worker process gets a copy.
@@ -53,10 +56,13 @@ class Prefetch:
             index: Number of the batch.
             steps: Number of batches in the epoch.
             job: Function from the number of a batch to the arguments of `Loader.load`.
+
+        Raises:
+            RuntimeError: If a worker process cannot be started, or dies; the next call starts new ones.
         """
+        if self._pid != os.getpid():  # after a fork, the threads do not exist here, and a lock may never be released
+            self._reset()
         with self._lock:
-            if self._pid != os.getpid():  # after a fork, the threads do not exist here
-                self._reset()
             if plan is not self._plan or not self._expected or self._expected[0] != index:
                 self._invalidate()
                 self._plan, self._expected = plan, deque(self._order(index, steps))
@@ -65,7 +71,25 @@ class Prefetch:
             for k in range(min(self.ahead, len(self._expected))):
                 if self._expected[k] not in self._futures:
                     self._futures[self._expected[k]] = self._submit(job(self._expected[k]))
-        return requested.result()
+            if not self._expected and self._starts_fast():
+                self.end_workers()
+        try:
+            return requested.result()
+        except WorkerDied:
+            with self._lock:
+                self._invalidate()
+                self.end_workers()
+            raise
+        finally:
+            del requested  # an error holds this frame, which must not hold the error
+
+    def end_workers(self) -> None:
+        """Let the workers end once they have loaded what they were asked for; the next batch starts new ones."""
+        with self._lock:
+            if self._workers is not None:
+                self._workers[1].detach()
+                self._workers[0].close()
+                self._workers = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -77,7 +101,7 @@ class Prefetch:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._executor: Executor | None = None
+        self._workers: tuple[Workers, Any] | None = None  # and what ends them with this object
         self._futures: dict[int, Future[Any]] = {}
         self._plan: Hashable = None
         self._expected: deque[int] = deque()
@@ -94,29 +118,22 @@ class Prefetch:
                 return order
         return list(range(index, steps))
 
-    def _submit(self, arguments: tuple[Any, ...]) -> Future[Any]:
-        if self._executor is None:
-            if self.use_multiprocessing:
-                context = multiprocessing.get_context()
-                self._executor = ProcessPoolExecutor(self.workers, context, _set_loader, (self.loader,))
-            else:
-                self._executor = ThreadPoolExecutor(self.workers)
-            weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
-        if self.use_multiprocessing:
-            return self._executor.submit(_load, *arguments)
-        return self._executor.submit(self.loader.load, *arguments)
+    def _starts_fast(self) -> bool:
+        return not self.use_multiprocessing or multiprocessing.get_start_method() == "fork"
+
+    def _submit(self, arguments: tuple[Any, ...]) -> "Future[Any]":
+        if self._workers is None:
+            prefetch = weakref.ref(self)
+
+            def when_idle() -> None:
+                if (found := prefetch()) is not None:
+                    found.end_workers()
+
+            workers = Workers(self.loader, self.workers, self.use_multiprocessing, when_idle)
+            self._workers = workers, weakref.finalize(self, workers.cancel)
+        return self._workers[0].submit(arguments)
 
     def _invalidate(self) -> None:
         for future in self._futures.values():
             future.cancel()
         self._futures.clear()
-
-
-def _set_loader(loader: Loader) -> None:
-    global _loader
-    _loader = loader
-
-
-def _load(*arguments: Any) -> Any:
-    assert _loader is not None
-    return _loader.load(*arguments)

@@ -1,21 +1,22 @@
 """Common base of the sequences: epochs, class weights and shares, workers, shards."""
 
 import copy
-import itertools
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PyDataset, tf_dataset
+from keras_balanced_siamese._backend import PyDataset, is_scoring, tf_dataset
 from keras_balanced_siamese._checks import flag, whole
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
-from keras_balanced_siamese.loading import Loader, Prefetch, check_lengths, open_source
+from keras_balanced_siamese.loading import Loader, Prefetch, check_no_pairs, check_source, open_source
 from keras_balanced_siamese.sampling._class_sampler import ClassSampler
+from keras_balanced_siamese.sampling._fixed_attributes import check_assignment
+from keras_balanced_siamese.sampling._served_batches import ServedBatches, tf_passes
 
 Self = TypeVar("Self", bound="EpochSequence")
 
@@ -34,7 +35,8 @@ class LoadingOptions:
 class EpochSequence(PyDataset):
     """Data set whose batches are a function of (seed, epoch, index).
 
-    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size`, `_weights` and `_sampler`. It implements
+    A subclass sets `_total` (items in an epoch), `_steps`, `batch_size`, `_weights`, `_sampler` and `_start`, the last
+    two as they are at construction. It implements
     `_draw(epoch)`, which returns the plan of the epoch with the attributes `codes` and `synthetic`, and
     `_index(plan, number)`, which returns the sample indices of a batch.
 
@@ -51,24 +53,31 @@ class EpochSequence(PyDataset):
     batch_size: int
     _weights: np.ndarray
     _sampler: Any
+    _start: tuple[np.ndarray, Any]
     _samples_per_item = 1
 
     def __init__(self, x: Any, y: ArrayLike, loading: LoadingOptions, *, redraw: bool, seed: int | None):
         super().__init__()  # the defaults: Keras starts no workers
         self._labels: Labels = encode_labels(y, "y")
-        source = open_source(x)
-        check_lengths(source, len(self._labels.codes))
+        source, n = open_source(x), len(self._labels.codes)
+        check_no_pairs(source, self._labels.classes, n)
         self.seed = secrets.randbits(63) if seed is None else whole("seed", seed, 0)
-        self.redraw = flag("redraw", redraw)
+        self._redraw = flag("redraw", redraw)
         self.transform = _function("transform", loading.transform, "one sample")
         self.batch_transform = _function("batch_transform", loading.batch_transform, "the samples of a batch")
+        check_source(source, n, not (self.transform is None and self.batch_transform is None))
         self._loader = Loader(source, self.transform, self.batch_transform, self.seed)
         workers, ahead = whole("workers", loading.workers, 0), whole("max_queue_size", loading.max_queue_size, 1)
-        self._prefetch = Prefetch(self._loader, workers, bool(loading.use_multiprocessing), ahead)
+        processes = flag("use_multiprocessing", loading.use_multiprocessing)
+        self._prefetch = Prefetch(self._loader, workers, processes, ahead)
         self._part = (0, 1)
         self._epoch = 0
-        self._served = 0
+        self._served = ServedBatches()
         self._epoch_plan: tuple[int, Any] | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        check_assignment(self, name, value)
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         self._prefetch.save_random_state()
@@ -78,6 +87,15 @@ class EpochSequence(PyDataset):
     def num_batches(self) -> int:
         """Batches in an epoch, the same as `len`."""
         return len(self)
+
+    @property
+    def redraw(self) -> bool:
+        """Whether `fit` draws every epoch anew; if false is assigned, the sequence stays at its epoch."""
+        return self._redraw
+
+    @redraw.setter
+    def redraw(self, redraw: bool) -> None:
+        self._redraw = flag("redraw", redraw)
 
     @property
     def classes(self) -> list[Label]:
@@ -143,6 +161,16 @@ class EpochSequence(PyDataset):
         self._draw_from(self._sampler.class_sampler.with_sampling(shares))
 
     @property
+    def starting_weights_by_code(self) -> np.ndarray:
+        """The weights `(C,)` to which `reset` returns, in the order of `classes`."""
+        return self._start[0]
+
+    @property
+    def starting_shares_by_code(self) -> np.ndarray:
+        """The class shares `(C,)` of this epoch to which `reset` returns, in the order of `classes`."""
+        return self._start[1].class_sampler.epoch_source(self._epoch).shares
+
+    @property
     def counts_by_code(self) -> np.ndarray:
         """The number of samples `(C,)` of each class, in the order of `classes`."""
         return self._labels.counts
@@ -155,15 +183,38 @@ class EpochSequence(PyDataset):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch to draw, for example to resume an interrupted training.
 
-        `fit` continues from this epoch. `AdaptiveClassWeight` sets it before each epoch.
+        `fit` continues from this epoch. `AdaptiveClassWeight` sets it before each epoch. The batches are the same as
+        without the interruption. Their order within the epoch is the same with `fit(shuffle=False)` only: by default,
+        Keras shuffles the batches by Python's global random generator.
         """
         self._epoch = whole("epoch", epoch, 0)
-        self._served = 0
+        self._served.of_epoch = 0
+
+    def reset(self) -> None:
+        """Return to the state after construction: epoch 0, starting class weights and shares, no mined pairs.
+
+        Use it before another model is trained with this sequence. Callbacks such as `AdaptiveClassWeight` leave the
+        weights and the shares that they have reached.
+        """
+        self._weights, self._sampler = self._start
+        self._epoch_plan = None
+        self.set_epoch(0)
 
     def on_epoch_end(self) -> None:
-        """Go to the next epoch if all batches of this one were drawn; Keras also calls this before the first epoch."""
-        if self.redraw and self._served >= self._steps // self._part[1]:
+        """Go to the next epoch if `fit`, or a loop of your own, has drawn all batches of this one.
+
+        Keras also calls this before the first epoch, and after `evaluate` and `predict`, which stay at the epoch.
+        """
+        if self.redraw and self._served.of_epoch >= self._steps // self._part[1] and not is_scoring():
             self.set_epoch(self._epoch + 1)
+
+    @property
+    def batches_served(self) -> int:
+        """Batches that were indexed so far, other than for `evaluate` and `predict`.
+
+        Batches count that a forked process indexes. A pickled copy counts as one, since it may be indexed elsewhere.
+        """
+        return self._served.total
 
     @property
     def plan(self) -> Any:
@@ -205,33 +256,23 @@ class EpochSequence(PyDataset):
             )
         part = copy.copy(self)
         part._part = (index, count)
-        part._served = 0
         return part
 
     def to_tf_dataset(self) -> Any:
-        """A `tf.data.Dataset` of the batches of one epoch; each iteration over it goes to the next epoch.
+        """A `tf.data.Dataset` of the batches of one epoch, drawn from this sequence.
 
-        The first iteration draws the current epoch of this sequence. Class weights are read when a batch is drawn, and
-        class shares when an epoch begins. Batches that `prefetch` has fetched keep theirs.
+        Each iteration draws the current epoch of the sequence, and `fit` goes to the next one when it begins another
+        iteration. So class weights, class shares, mined pairs and the epoch are those of the sequence when a batch is
+        drawn. Batches that `prefetch` has fetched keep theirs.
 
         Raises:
             ImportError: If the package for it is not installed.
         """
-        served = copy.copy(self)
-        epochs = itertools.count(self._epoch) if self.redraw else itertools.repeat(self._epoch)
-
-        def batches() -> Iterator[Any]:
-            served.set_epoch(next(epochs))
-            if served._sampler is not self._sampler:
-                served._sampler, served._epoch_plan = self._sampler, None
-            for index in range(len(served)):
-                served._weights = self._weights
-                yield served[index]
-
-        return tf_dataset(batches, served[0], len(self))
+        return tf_dataset(tf_passes(self), copy.copy(self)[0], len(self))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_prefetch": copy.copy(self._prefetch)}  # a copy has its own workers
+        own = {"_prefetch": copy.copy(self._prefetch), "_served": copy.copy(self._served)}  # workers and counts
+        return {**self.__dict__, **own}
 
     def _draw(self, epoch: int) -> Any:
         raise NotImplementedError
@@ -263,9 +304,17 @@ class EpochSequence(PyDataset):
         """The place of the items of a batch in the plan."""
         return slice(number * self.batch_size, (number + 1) * self.batch_size)
 
+    def _own_items(self) -> np.ndarray:
+        """The places in the plan of all items of this sequence, which may be a part of the epoch."""
+        part, parts = self._part
+        if parts == 1:
+            return np.arange(self._total)
+        return np.arange(self._total).reshape(-1, self.batch_size)[part::parts].reshape(-1)
+
     def _samples(self, plan: Any, epoch: int, number: int) -> Any:
         """The samples of a batch, loaded ahead by a worker or loaded now."""
-        self._served += 1
+        if not is_scoring():
+            self._served.add()
         part, parts = self._part
 
         def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:

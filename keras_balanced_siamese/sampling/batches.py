@@ -33,8 +33,10 @@ class BalancedBatchSequence(EpochSequence):
     - The indices of a batch are a function of (seed, epoch, index) only.
 
     Args:
-        x: `n` samples: an array of any rank and dtype (kept), a memmap, an h5py or zarr array, a list (of paths, with a
-            `transform` that loads), or a tuple or dict of those for an encoder with several inputs. Nothing is copied.
+        x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
+            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense
+            in a batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not
+            copied.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         classes_per_batch: P, at least 2.
         samples_per_class: K, at least 2.
@@ -61,13 +63,15 @@ class BalancedBatchSequence(EpochSequence):
             on seed, epoch and sample, for augmentation.
         batch_transform: Function of all samples of a batch, `(P K, ...)`, class after class; it returns as many. It may
             have a parameter `rng` too. It can change each copy of a sample differently, which `transform` cannot.
-        redraw: If true, every epoch of `fit` draws new batches. If false, all epochs use the batches of epoch 0, as
-            validation needs.
+        redraw: If true, every epoch of `fit` draws new batches, and `evaluate` and `predict` use those of the current
+            epoch. If false, all epochs use the batches of epoch 0, as validation needs.
         seed: Whole number >= 0; `None` takes one from the operating system.
-        workers: Threads that load the next batches in the background; with 0 or 1, each batch is loaded when it is
-            indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so that Keras starts
-            none. Batches and weights are the same for any number of workers.
-        use_multiprocessing: Whether the workers are processes.
+        workers: Threads that load the next batches in the background; with 0, or with 1 and no processes, each batch is
+            loaded when it is indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so
+            that Keras starts none. They end with the epoch, or after a minute without work. Batches and weights are the
+            same for any number of workers.
+        use_multiprocessing: Whether the workers are processes, in Python's default way. One that dies, for example
+            because memory runs out, is an error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:
@@ -78,9 +82,10 @@ class BalancedBatchSequence(EpochSequence):
 
     Raises:
         ValueError: If `x` and `y` differ in length, there are no samples, labels are missing, fewer than P classes can
-            take part, or an argument is out of its range.
-        TypeError: If an argument is of the wrong type.
-        RuntimeError: When indexed, if a transform fails; the message names the sample.
+            take part, samples hold NaN or infinity, `x` is ready-made pairs, or an argument is out of its range.
+        TypeError: If an argument is of the wrong type, or samples are not numbers.
+        RuntimeError: When indexed, if a transform fails or a worker process dies; the message names the sample or the
+            batch. Samples of large arrays, files and transforms are checked when they are read, too.
 
     Examples:
         >>> y = np.repeat(["common", "usual", "rare"], [80, 30, 10])
@@ -147,6 +152,7 @@ class BalancedBatchSequence(EpochSequence):
         self._total = self._steps * self.batch_size
         shares = self._sampler.class_distribution(self._sampler.class_sampler.last_epoch)
         self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
+        self._start = self._weights, self._sampler
         self._weighed: tuple[BatchPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn(copies_differ=batch_transform is not None)
 
@@ -156,13 +162,20 @@ class BalancedBatchSequence(EpochSequence):
         codes = plan.class_of[number].repeat(self.samples_per_class)
         return self._samples(plan, epoch, number), codes, self._scaled_weights(plan)[codes]
 
-    def indices(self, index: int) -> np.ndarray:
+    def indices(self, index: int | None = None) -> np.ndarray:
         """The samples of a batch, `(P K,)`, class after class, without loading them.
+
+        Args:
+            index: The number of the batch. `None` means all batches of the epoch, `(steps P K,)`, in the order of
+                `model.predict`.
 
         Raises:
             IndexError: If there is no such batch.
         """
-        return self._current()[1].samples[self._number(index)].copy()
+        samples = self._current()[1].samples
+        if index is None:
+            return samples.reshape(-1)[self._own_items()]
+        return samples[self._number(index)].copy()
 
     @property
     def class_distribution(self) -> dict[Label, float]:

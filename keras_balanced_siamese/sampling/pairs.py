@@ -34,8 +34,10 @@ class BalancedPairSequence(EpochSequence):
     - The indices of a batch are a function of (seed, epoch, index) only.
 
     Args:
-        x: `n` samples: an array of any rank and dtype (kept), a memmap, an h5py or zarr array, a list (of paths, with a
-            `transform` that loads), or a tuple or dict of those for an encoder with several inputs. Nothing is copied.
+        x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
+            paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense
+            in a batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not
+            copied.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         batch_size: Pairs in a batch.
         steps_per_epoch: Batches in an epoch. `None` means `ceil(n / batch_size)`, as many pairs as there are samples
@@ -61,15 +63,17 @@ class BalancedPairSequence(EpochSequence):
             on seed, epoch and sample, for augmentation.
         batch_transform: Function of all samples of a batch, `(2 b, ...)`, the left ones first; it returns as many. It
             may have a parameter `rng` too.
-        redraw: If true, every epoch of `fit` draws new pairs. If false, all epochs use the pairs of epoch 0, as
-            validation needs.
+        redraw: If true, every epoch of `fit` draws new pairs, and `evaluate` and `predict` use those of the current
+            epoch. If false, all epochs use the pairs of epoch 0, as validation needs.
         with_classes: If true, the labels have two more columns, the positions in `classes` of the left and the right
             sample, for metrics per class. The losses of this package read the first column.
         seed: Whole number >= 0; `None` takes one from the operating system.
-        workers: Threads that load the next batches in the background; with 0 or 1, each batch is loaded when it is
-            indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so that Keras starts
-            none. Batches and weights are the same for any number of workers.
-        use_multiprocessing: Whether the workers are processes.
+        workers: Threads that load the next batches in the background; with 0, or with 1 and no processes, each batch is
+            loaded when it is indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so
+            that Keras starts none. They end with the epoch, or after a minute without work. Batches and weights are the
+            same for any number of workers.
+        use_multiprocessing: Whether the workers are processes, in Python's default way. One that dies, for example
+            because memory runs out, is an error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:
@@ -79,9 +83,11 @@ class BalancedPairSequence(EpochSequence):
 
     Raises:
         ValueError: If `x` and `y` differ in length, there are fewer than two classes or no samples, labels are missing,
-            no class can form positive pairs, or an argument is out of its range.
-        TypeError: If an argument is of the wrong type.
-        RuntimeError: When indexed, if a transform fails; the message names the sample.
+            no class can form positive pairs, samples hold NaN or infinity, `x` is ready-made pairs, or an argument is
+            out of its range.
+        TypeError: If an argument is of the wrong type, or samples are not numbers.
+        RuntimeError: When indexed, if a transform fails or a worker process dies; the message names the sample or the
+            batch. Samples of large arrays, files and transforms are checked when they are read, too.
 
     Examples:
         >>> y = ["common"] * 90 + ["rare"] * 10
@@ -147,6 +153,7 @@ class BalancedPairSequence(EpochSequence):
         self._total = self._sampler.total
         shares = self._sampler.quotas(self._sampler.class_sampler.last_epoch).shares
         self._weights = starting_weights(self._labels, shares, class_sampling, class_weight)
+        self._start = self._weights, self._sampler
         self._weighed: tuple[PairPlan, np.ndarray, np.ndarray] | None = None
         self._sampler.warn()
 
@@ -160,8 +167,11 @@ class BalancedPairSequence(EpochSequence):
             labels = np.concatenate([labels, plan.codes[plan.pairs[part]]], axis=1).astype(np.float32)
         return halves(samples, len(labels)), labels, weights
 
-    def indices(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def indices(self, index: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The samples of a batch, without loading them.
+
+        Args:
+            index: The number of the batch. `None` means all batches of the epoch, in the order of `model.predict`.
 
         Returns:
             Left indices `(b,)`, right indices `(b,)` and `similar` float32 `(b,)`.
@@ -169,7 +179,8 @@ class BalancedPairSequence(EpochSequence):
         Raises:
             IndexError: If there is no such batch.
         """
-        plan, part = self._current()[1], self._slice(self._number(index))
+        plan = self._current()[1]
+        part = self._own_items() if index is None else self._slice(self._number(index))
         return plan.pairs[part, 0].copy(), plan.pairs[part, 1].copy(), plan.similar[part].copy()
 
     @property

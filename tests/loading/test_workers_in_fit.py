@@ -1,5 +1,10 @@
 """`fit` with workers: each batch once, with the newest weights."""
 
+import multiprocessing
+import os
+import signal
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -66,3 +71,28 @@ def expected_losses(model, epochs=3):
 def test_fit_uses_each_batch_once_with_the_newest_weights(workers):
     found, model = losses_of_fit(workers)
     np.testing.assert_allclose(found, expected_losses(model), rtol=1e-4)
+
+
+@pytest.mark.parametrize("workers", WORKERS[2:], ids=str)
+@pytest.mark.filterwarnings("ignore:.*os.fork:RuntimeWarning", "ignore:.*fork.*:DeprecationWarning")
+def test_no_workers_are_left_after_several_fits(workers):
+    for _ in range(3):
+        losses_of_fit(workers, epochs=2)
+    for thread in threading.enumerate():
+        if thread.name.startswith("kbs_loader"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert multiprocessing.active_children() == []
+
+
+def killed(item):
+    return os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:.*os.fork:RuntimeWarning", "ignore:.*fork.*:DeprecationWarning")
+def test_a_killed_worker_ends_fit_with_an_error_that_names_the_batch():
+    pairs = kbs.BalancedPairSequence(X, Y, batch_size=8, seed=0, transform=killed, **WORKERS[3])
+    model = kbs.siamese_model(linear_encoder())
+    model.compile("sgd", kbs.WeightedContrastiveLoss())
+    with pytest.raises(Exception, match=r"A worker process died while it loaded batch \d of epoch 0"):
+        model.fit(pairs, epochs=2, verbose=0)

@@ -148,7 +148,7 @@ def test_synthetic_samples_have_their_classes():
         ),
         (GREY[:, None], {}, ValueError, r"np.moveaxis\(sample, 0, -1\).*shape \(1, 6, 5\)"),
         (np.zeros((N, 4, 4, 4)), {}, ValueError, r"sample\[..., :3\].*shape \(4, 4, 4\)"),
-        (np.array(["a.png"] * N, object), {}, TypeError, r"load files by the `transform`.*pair 0 of type str"),
+        (GREY, {"image": lambda _: "a.png"}, TypeError, r"load files by the `transform`.*pair 0 of type str"),
         (
             {"size": np.arange(N), "photo": GREY},
             {},

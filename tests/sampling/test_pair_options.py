@@ -52,7 +52,7 @@ def test_weights_changed_within_an_epoch_have_mean_one():
 
 def test_class_weight_can_be_a_scheme():
     y = labels_of([20, 5])
-    pairs = BalancedPairSequence(y, y, class_weight="sqrt", class_sampling="natural")
+    pairs = BalancedPairSequence(np.arange(25), y, class_weight="sqrt", class_sampling="natural")
     assert pairs.class_weight["class 1"] / pairs.class_weight["class 0"] == pytest.approx(2.0)
 
 

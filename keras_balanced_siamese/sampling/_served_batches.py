@@ -1,0 +1,69 @@
+"""Counts of the batches that a sequence serves, and its epochs as a `tf.data.Dataset`."""
+
+import mmap
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_balanced_siamese._backend import is_scoring
+
+
+class ServedBatches:
+    """Numbers of batches, in this process and in processes that are forked from it.
+
+    Attributes:
+        of_epoch: Since the epoch was set; batches of other processes are not included.
+    """
+
+    def __init__(self) -> None:
+        self.of_epoch = 0
+        self._total = np.frombuffer(mmap.mmap(-1, 8), np.int64)  # memory that forked processes share
+
+    @property
+    def total(self) -> int:
+        """All batches so far."""
+        return int(self._total[0])
+
+    def add(self) -> None:
+        """Count a batch."""
+        self.of_epoch += 1
+        self._total[0] += 1
+
+    def __reduce__(self) -> Any:
+        self._total[0] += 1  # a copy begins at 0, and may serve batches in another process
+        return ServedBatches, ()
+
+
+class ServedSequence(Protocol):
+    """A sequence of epochs."""
+
+    epoch: int
+    redraw: bool
+    _served: ServedBatches
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+def tf_passes(sequence: ServedSequence) -> Callable[[], Iterator[Any]]:
+    """Return a generator function that yields the batches of one epoch of the sequence.
+
+    A new pass goes to the next epoch if the last one drew this epoch, and nobody has set an epoch since. The end of a
+    pass cannot be seen, because no more batches are asked for than there are. `evaluate` and `predict` stay.
+    """
+    drawn: int | None = None
+
+    def batches() -> Iterator[Any]:
+        nonlocal drawn
+        if not is_scoring():
+            if sequence.redraw and drawn == sequence.epoch and sequence._served.of_epoch:
+                sequence.set_epoch(sequence.epoch + 1)
+            drawn = sequence.epoch
+        for index in range(len(sequence)):
+            yield sequence[index]
+
+    return batches
