@@ -1,8 +1,6 @@
 """Differences between Keras 3 and Keras 2.15; no other file depends on the installed version."""
 
 import importlib
-import sys
-import threading
 from collections.abc import Callable
 from itertools import count
 from types import SimpleNamespace
@@ -259,22 +257,6 @@ def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[
         if held is None or held.load == load or held.fit is not fit:
             setattr(model, place, _State(dump, load, fit))
             return
-
-
-def is_scoring() -> bool:
-    """Return whether `evaluate` or `predict` of a model reads its data just now, and not `fit`.
-
-    No argument and no call of Keras tells a data set what it is read for. So the calls in progress are searched, first
-    those of this thread, then those of the main thread, which waits while TensorFlow reads the data in another one.
-    """
-    for thread in (threading.get_ident(), threading.main_thread().ident):
-        frame = None if thread is None else sys._current_frames().get(thread)
-        while frame is not None:
-            name = frame.f_code.co_name
-            if name in ("fit", "evaluate", "predict") and isinstance(frame.f_locals.get("self"), keras.Model):
-                return name != "fit"
-            frame = frame.f_back
-    return False
 
 
 def tf_dataset(batches: Any, example: Any, length: int) -> Any:

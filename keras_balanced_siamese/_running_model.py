@@ -1,9 +1,11 @@
-"""The model that trains or evaluates right now, and its data.
+"""The model that trains, evaluates or predicts right now, and its data.
 
-Keras tells the losses and metrics of a model neither the model nor its data, so both are read off the call stack.
+Keras tells losses, metrics and data sets neither the model that uses them nor what for, so both are read off the call
+stack.
 """
 
 import sys
+import threading
 from typing import Any, NamedTuple
 
 import keras
@@ -35,3 +37,19 @@ def running_model() -> RunningModel | None:
                 return RunningModel(model, given.get("x"), given.get("y"))
         frame = frame.f_back
     return None if model is None else RunningModel(model, None, None)
+
+
+def is_scoring() -> bool:
+    """Return whether `evaluate` or `predict` of a model reads its data just now, and not `fit`.
+
+    The calls of this thread are searched first, then those of the main thread, which waits while a backend reads the
+    data in another one.
+    """
+    for thread in (threading.get_ident(), threading.main_thread().ident):
+        frame = None if thread is None else sys._current_frames().get(thread)
+        while frame is not None:
+            name = frame.f_code.co_name
+            if name in ("fit", "evaluate", "predict") and isinstance(frame.f_locals.get("self"), keras.Model):
+                return name != "fit"
+            frame = frame.f_back
+    return False

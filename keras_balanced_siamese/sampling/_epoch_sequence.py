@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PyDataset, is_scoring, tf_dataset
+from keras_balanced_siamese._backend import PyDataset, tf_dataset
 from keras_balanced_siamese._checks import flag, whole
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
+from keras_balanced_siamese._running_model import is_scoring
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
 from keras_balanced_siamese.loading import Loader, Prefetch, check_no_pairs, check_source, open_source
 from keras_balanced_siamese.sampling._class_sampler import ClassSampler

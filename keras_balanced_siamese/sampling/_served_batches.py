@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_balanced_siamese._backend import is_scoring
+from keras_balanced_siamese._running_model import is_scoring
 
 
 class ServedBatches:
