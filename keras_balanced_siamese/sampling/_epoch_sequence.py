@@ -16,6 +16,7 @@ from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
 from keras_balanced_siamese.loading import Loader, Prefetch, check_lengths, open_source
 from keras_balanced_siamese.sampling._class_sampler import ClassSampler
+from keras_balanced_siamese.sampling._served import ServedBatches
 
 Self = TypeVar("Self", bound="EpochSequence")
 
@@ -68,6 +69,7 @@ class EpochSequence(PyDataset):
         self._part = (0, 1)
         self._epoch = 0
         self._served = 0
+        self._served_batches = ServedBatches()
         self._epoch_plan: tuple[int, Any] | None = None
 
     def __len__(self) -> int:
@@ -166,6 +168,14 @@ class EpochSequence(PyDataset):
             self.set_epoch(self._epoch + 1)
 
     @property
+    def served(self) -> int | None:
+        """The number of batches that were drawn so far, in forked processes too; `None` if it is unknown.
+
+        Copies and parts of a sequence count for themselves, except `to_tf_dataset`.
+        """
+        return self._served_batches.number
+
+    @property
     def plan(self) -> Any:
         """The samples of this epoch as indices, with their classes."""
         return self._current()[1]
@@ -173,6 +183,10 @@ class EpochSequence(PyDataset):
     def replace_plan(self, plan: Any) -> None:
         """Replace the plan of this epoch, as `HardPairMining` does."""
         self._epoch_plan = (self._epoch, plan)
+
+    def restore_plan(self) -> None:
+        """Drop a plan that has replaced the one of this epoch."""
+        self._epoch_plan = None
 
     def load(self, index: np.ndarray) -> Any:
         """The samples at `index`, transformed as in this epoch: an array `(len(index), ...)`, or a tuple or dict."""
@@ -218,6 +232,7 @@ class EpochSequence(PyDataset):
             ImportError: If the package for it is not installed.
         """
         served = copy.copy(self)
+        served._served_batches = self._served_batches
         epochs = itertools.count(self._epoch) if self.redraw else itertools.repeat(self._epoch)
 
         def batches() -> Iterator[Any]:
@@ -231,7 +246,8 @@ class EpochSequence(PyDataset):
         return tf_dataset(batches, served[0], len(self))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_prefetch": copy.copy(self._prefetch)}  # a copy has its own workers
+        own = {name: copy.copy(self.__dict__[name]) for name in ("_prefetch", "_served_batches")}
+        return {**self.__dict__, **own}  # a copy has its own workers and its own count
 
     def _draw(self, epoch: int) -> Any:
         raise NotImplementedError
@@ -266,6 +282,7 @@ class EpochSequence(PyDataset):
     def _samples(self, plan: Any, epoch: int, number: int) -> Any:
         """The samples of a batch, loaded ahead by a worker or loaded now."""
         self._served += 1
+        self._served_batches.add()
         part, parts = self._part
 
         def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:
