@@ -45,7 +45,7 @@ def test_a_loop_over_all_metrics_with_a_loss_on_class_labels(form, x, y):
 
     def history(cls):
         plain = linear_encoder()
-        encoder = cls(plain.inputs, plain.outputs)
+        encoder = cls(plain.inputs[0], plain.outputs[0])
         encoder.compile(keras.optimizers.SGD(0.02), kbs.WeightedTripletLoss(class_weight=dict.fromkeys(range(3), 1.0)))
         fit = {"batch_size": 59, "epochs": EPOCHS, "verbose": 0, "shuffle": False}
         return encoder.fit(x, codes, callbacks=[AdaptiveClassWeight()], **fit).history
