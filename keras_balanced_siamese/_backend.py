@@ -42,12 +42,46 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
         )
 
     def attach_metric(model: Any, name: str, metric: Any) -> None:
-        """Make a metric's variables part of the compiled steps of `model`, but not of its weights."""
+        """Make a metric's variables part of the compiled steps of `model`, but not of its weights.
+
+        Only a step of JAX needs the metric among `model.metrics`: a step of the other backends reads any variable.
+        """
+        if keras.backend.backend() != "jax":
+            object.__setattr__(model, name, metric)
+            return
         locked = model._tracker.locked  # a built subclassed model accepts no new parts
         model._tracker.unlock()
         setattr(model, name, metric)
         if locked:
             model._tracker.lock()
+
+    def check_in_step(model: Any, variable: Any) -> None:
+        """Raise if the variable of an attached metric is not part of the compiled steps of `model`."""
+        if keras.backend.backend() == "jax" and not any(one is variable for one in model.metrics_variables):
+            raise ValueError(
+                "On JAX, the property `metrics` of the model must include the metrics of `super().metrics`, or a step "
+                "neither reads new class weights nor records losses. Remove the property, since Keras lists the "
+                "metrics that are attributes of the model, and compute the loss in a `keras.StatelessScope` of "
+                "`self.metrics_variables`, as `self.stateless_compute_loss` does. Or adapt the weights of the data: "
+                "AdaptiveClassWeight(pairs, validation_data=...). Received: a model with metrics="
+                f"{[metric.name for metric in model.metrics]}"
+            )
+
+    def read_variable(variable: Any) -> Tensor:
+        """Return the value of a variable of a metric.
+
+        Raises:
+            ValueError: If the value is in the state of a step of JAX that does not pass it on.
+        """
+        try:
+            return keras.ops.convert_to_tensor(variable)
+        except TypeError as error:  # Keras has emptied the variable
+            raise ValueError(
+                "On JAX, the class weights of this loss are in the state of the training step while it runs. A "
+                "`train_step` must compute the loss by `self.stateless_compute_loss` with the variables of the "
+                "metrics, and return those that it gets back, as the one of `keras.Model` does; a callback must read "
+                "`self.model` before it reads the loss. Received: a training step, or a callback, that does not"
+            ) from error
 
     class _State(keras.losses.Loss):
         """State other than variables that is saved in weights files; `fit` is the training to which it belongs."""
@@ -69,7 +103,7 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
         if keras.backend.backend() != "jax":
             return False
         tracer = importlib.import_module("jax").core.Tracer
-        return isinstance(x, tracer) and not isinstance(keras.ops.convert_to_tensor(variable), tracer)
+        return isinstance(x, tracer) and not isinstance(read_variable(variable), tracer)
 
     def to_numpy(x: Tensor) -> np.ndarray:
         """Return the values of a tensor or variable, without the NumPy warning about variables of Keras."""
@@ -197,6 +231,14 @@ else:
         model._auto_track_sub_layers = False  # a metric is a layer here: its variables would be weights of the model
         setattr(model, name, metric)
         model._auto_track_sub_layers = True
+        model._metrics.remove(metric)  # a step reads any variable, and cannot print the result of this metric
+
+    def check_in_step(_model: Any, _variable: Any) -> None:
+        """Raise if the variable of an attached metric is not part of the compiled steps: it always is here."""
+
+    def read_variable(variable: Any) -> Tensor:
+        """Return the value of a variable."""
+        return tf.convert_to_tensor(variable)
 
     class _State(tf.train.experimental.PythonState):
         """State other than variables that is saved in checkpoints; `fit` is the training to which it belongs."""

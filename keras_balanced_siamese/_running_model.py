@@ -53,3 +53,13 @@ def is_scoring() -> bool:
                 return name != "fit"
             frame = frame.f_back
     return False
+
+
+def is_fitting(model: Any) -> bool:
+    """Return whether `fit` of the model is running, which a flag could not tell after an interruption."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return True
+        frame = frame.f_back
+    return False

@@ -9,11 +9,12 @@ import numpy as np
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese.callbacks._hard_pairs import SampleEmbeddings, harder_pairs
+from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring import embed, unit_vectors
 
 
-class HardPairMining(keras.callbacks.Callback):
+class HardPairMining(DataCallback):
     """Replaces the right sample of some pairs of each epoch by a harder one, chosen by the current encoder.
 
     - The new sample has the class of the old one, so that the numbers of pairs per class and per pair of classes stay
@@ -29,6 +30,8 @@ class HardPairMining(keras.callbacks.Callback):
 
     `logs` gets `"mining/fraction"`, the share of changed pairs, and `"mining/positive_distance"` and
     `"mining/negative_distance"`, the mean distances of the changed pairs before the epoch.
+
+    A deep copy of the callback, as of a tuner for each trial, shares `pairs` and `encoder`.
 
     Args:
         pairs: The `BalancedPairSequence` that `fit` trains on. The callback also sets its epoch.
@@ -48,7 +51,8 @@ class HardPairMining(keras.callbacks.Callback):
 
     Raises:
         TypeError: If `pairs` or `encoder` is of the wrong kind.
-        ValueError: For arguments out of range; when training begins, if the encoder is not found.
+        ValueError: For arguments out of range; when training begins, if the encoder is not found; after the first
+            epoch, if `fit` does not draw from `pairs`.
 
     Examples:
         >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
@@ -62,6 +66,8 @@ class HardPairMining(keras.callbacks.Callback):
     References:
         Schroff, Kalenichenko, Philbin, "FaceNet: A Unified Embedding for Face Recognition and Clustering", CVPR 2015.
     """
+
+    shared = ("pairs",)
 
     def __init__(
         self,
@@ -104,6 +110,8 @@ class HardPairMining(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         assert self.model is not None
         self._embeddings = None
+        self.pairs.restore_plan()  # an interrupted training leaves the pairs that were mined for its epoch
+        self._begin_to_count(self.pairs)
         self.encoder_ = self.encoder or _encoder_of(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -119,6 +127,7 @@ class HardPairMining(keras.callbacks.Callback):
             self._mine(self._embeddings, share, epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._check_served(self.pairs, "pairs", "no pair was mined")
         if logs is not None:
             logs.update(self._entries)
 

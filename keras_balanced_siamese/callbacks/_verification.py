@@ -14,6 +14,7 @@ import numpy as np
 from keras_balanced_siamese._checks import positive, whole
 from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._typing import ArrayLike, Label
+from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
 from keras_balanced_siamese.scoring import check_model, measure, open_pairs
@@ -21,7 +22,7 @@ from keras_balanced_siamese.scoring import check_model, measure, open_pairs
 GROUP_FIGURES = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
 
 
-class VerificationReport(keras.callbacks.Callback):
+class VerificationReport(DataCallback):
     """Evaluates the model on validation pairs during `fit`: equal error rates of all pairs and of the rare classes.
 
     `logs` gets these entries, prefixed with `val_`:
@@ -36,7 +37,8 @@ class VerificationReport(keras.callbacks.Callback):
     `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can monitor them if they follow this
     callback in the list. They need `mode`, since Keras cannot derive the direction from these names. `PairReport`
     explains the names. Figures that cannot be measured have no entry, and neither have epochs without a report, as
-    with `validation_freq` of `fit`.
+    with `validation_freq` of `fit`. A deep copy of the callback, as of a tuner for each trial, shares the validation
+    data.
 
     Args:
         validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once; a
@@ -75,6 +77,8 @@ class VerificationReport(keras.callbacks.Callback):
         >>> len(history.history["val_tail_eer"]), report.report_.groups["tail"]["classes"]
         (2, ['b'])
     """
+
+    shared = ("_pairs", "sink", "_event_writer")
 
     def __init__(
         self,
@@ -134,6 +138,7 @@ class VerificationReport(keras.callbacks.Callback):
                 pass
         if self.log_dir is not None:
             writer, _, _ = tensorboard()
+            self._close_events()  # of a training that was interrupted
             self._event_writer = writer(str(self.log_dir))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -161,6 +166,9 @@ class VerificationReport(keras.callbacks.Callback):
         self._write(epoch, self.report_)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._close_events()
+
+    def _close_events(self) -> None:
         if self._event_writer is not None:
             self._event_writer.close()
             self._event_writer = None

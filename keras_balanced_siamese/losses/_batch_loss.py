@@ -57,7 +57,7 @@ class WeightedBatchLoss(WeightedLoss):
         weight = None if self.live_weights is None else self.live_weights.weights_of(labels)
         losses, unweighted = (mean_of_copies(one, self.feature_transfer) for one in self._losses(x, pairs, weight))
         if self.live_weights is not None:
-            self.live_weights.update_state_of(items, ops.stop_gradient(unweighted), pairs.anchor[:size])
+            self.live_weights.record_items(items, ops.stop_gradient(unweighted), pairs.anchor[:size])
         return losses + _nan_if_not_finite(items, embeddings)
 
     def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:

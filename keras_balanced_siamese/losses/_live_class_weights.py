@@ -10,9 +10,11 @@ import numpy as np
 from keras_balanced_siamese._backend import (
     add_metric_variable,
     attach_metric,
+    check_in_step,
     count_not_above,
     is_baked_in,
     ops,
+    read_variable,
     to_numpy,
 )
 from keras_balanced_siamese._typing import Label, Tensor
@@ -34,6 +36,7 @@ class LiveClassWeights(keras.metrics.Metric):
         super().__init__(name=name, dtype="float32")
         self.classes = classes
         self.recording = False  # whether the variables are attached to a model
+        self.version = 0  # number of assignments
         self._baked_in = False
         shape = (len(classes),)
         self.class_weight = add_metric_variable(self, "class_weight", shape, "ones", "mean")
@@ -43,7 +46,7 @@ class LiveClassWeights(keras.metrics.Metric):
 
     def weights_of_classes(self) -> np.ndarray:
         """Return the current weights, `(K,)`."""
-        return to_numpy(self.class_weight).astype("float64")
+        return to_numpy(self.tensor()).astype("float64")
 
     def set_weights_of_classes(self, weights: np.ndarray) -> None:
         """Assign `(K,)` weights; warn if a compiled step keeps the old ones."""
@@ -55,8 +58,12 @@ class LiveClassWeights(keras.metrics.Metric):
                 stacklevel=3,
             )
         self.class_weight.assign(weights)
+        self.version += 1
 
-    def update_state(self, labels: Tensor, losses: Tensor) -> None:
+    def update_state(self, *_args: Any, **_kwargs: Any) -> None:
+        """Do nothing: a training step may call this for each metric of a model, with labels and predictions."""
+
+    def record_pairs(self, labels: Tensor, losses: Tensor) -> None:
         """Add unweighted losses to the classes 0 and 1; a soft label divides its item between the two."""
         if self._records(losses):
             labels, losses = (ops.reshape(ops.cast(one, "float32"), (-1, 1)) for one in (labels, losses))
@@ -64,18 +71,22 @@ class LiveClassWeights(keras.metrics.Metric):
             self.total.assign_add(ops.sum(membership * losses, axis=0))
             self.count.assign_add(ops.sum(membership, axis=0))
 
-    def update_state_of(self, labels: Tensor, losses: Tensor, counted: Tensor) -> None:
+    def record_items(self, labels: Tensor, losses: Tensor, counted: Tensor) -> None:
         """Add the unweighted losses `(n,)` of the items in the mask `counted` to the classes of their labels `(n,)`."""
         if self._records(losses):
             counted, position, n = ops.cast(counted, "float32"), self._positions(labels), len(self.classes)
             self.total.assign_add(ops.segment_sum(ops.cast(losses, "float32") * counted, position, n))
             self.count.assign_add(ops.segment_sum(counted, position, n))
 
+    def tensor(self) -> Tensor:
+        """Return the current weights, `(K,)`, inside a step."""
+        return read_variable(self.class_weight)
+
     def weights_of(self, labels: Tensor) -> Tensor:
         """Return the weights `(n,)` of the labels `(n,)`, integers as floats; NaN for an unknown label."""
         position = self._positions(labels)
         known = ops.equal(ops.take(self._class_labels(labels), position, axis=0), labels)
-        weights = ops.cast(ops.convert_to_tensor(self.class_weight), _float_dtype(labels))
+        weights = ops.cast(self.tensor(), _float_dtype(labels))
         return ops.where(known, ops.take(weights, position, axis=0), float("nan"))
 
     def _records(self, losses: Tensor) -> bool:
@@ -100,17 +111,21 @@ class LiveClassWeights(keras.metrics.Metric):
         self.count.assign(np.zeros(len(self.classes), "float32"))
 
     def attach_to(self, model: keras.Model) -> None:
-        """Add the variables to the compiled steps of `model` and start recording."""
-        self.recording, self._baked_in = True, False
+        """Add the variables to the compiled steps of `model` and start recording.
+
+        Raises:
+            ValueError: If the steps of the model do not use the variables.
+        """
         for k in itertools.count():  # the same name in every process, as some checkpoints use it
             attached = getattr(model, f"_{self.name}_{k}", None)
-            if attached is self:
-                return
             if attached is None:
                 attach_metric(model, f"_{self.name}_{k}", self)
+                # a step compiled by an earlier `fit` does not record: make `fit` compile it again
+                model.train_function = model.test_function = None
+            if attached in (None, self):
                 break
-        # a step compiled by an earlier `fit` does not record: make `fit` compile it again
-        model.train_function = model.test_function = None
+        check_in_step(model, self.class_weight)
+        self.recording, self._baked_in = True, False
 
     def means_and_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean losses, NaN for a class without items, and numbers of items since the last reset, each `(K,)`."""

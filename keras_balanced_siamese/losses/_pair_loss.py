@@ -27,8 +27,8 @@ class WeightedPairLoss(WeightedLoss):
         assert self.live_weights is not None
         inside = ops.logical_and(labels >= 0.0, labels <= 1.0)
         losses = ops.where(inside, losses, ops.cast(float("nan"), losses.dtype))
-        self.live_weights.update_state(ops.stop_gradient(labels), ops.stop_gradient(losses))
-        weights = ops.cast(ops.convert_to_tensor(self.live_weights.class_weight), losses.dtype)
+        self.live_weights.record_pairs(ops.stop_gradient(labels), ops.stop_gradient(losses))
+        weights = ops.cast(self.live_weights.tensor(), losses.dtype)
         return losses * (weights[0] * (1.0 - labels) + weights[1] * labels)
 
 

@@ -226,6 +226,10 @@ class EpochSequence(PyDataset):
         """Replace the plan of this epoch, as `HardPairMining` does."""
         self._epoch_plan = (self._epoch, plan)
 
+    def restore_plan(self) -> None:
+        """Drop a plan that has replaced the one of this epoch."""
+        self._epoch_plan = None
+
     def load(self, index: np.ndarray) -> Any:
         """The samples at `index`, transformed as in this epoch: an array `(len(index), ...)`, or a tuple or dict."""
         synthetic = self.plan.synthetic

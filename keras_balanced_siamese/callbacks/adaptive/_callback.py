@@ -11,8 +11,10 @@ import numpy as np
 from keras_balanced_siamese._backend import attach_state
 from keras_balanced_siamese._checks import one_of, whole
 from keras_balanced_siamese._model_output import higher_is_similar
+from keras_balanced_siamese._running_model import is_fitting
 from keras_balanced_siamese._typing import Strategy
 from keras_balanced_siamese.callbacks._model import weighted_loss_of
+from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.callbacks.adaptive._checks import (
     check_momentum,
     check_monitor,
@@ -37,14 +39,15 @@ from keras_balanced_siamese.callbacks.adaptive._history import (
     write_entry,
 )
 from keras_balanced_siamese.callbacks.adaptive._memory import Memory, check_state
-from keras_balanced_siamese.callbacks.adaptive._rule import Rule, checked_rule, update_target
+from keras_balanced_siamese.callbacks.adaptive._rule import Rule, checked_rule, correct_frequency, update_target
 from keras_balanced_siamese.callbacks.adaptive._targets import AdaptedValues, HasClassWeight, adapted_of, attach_loss
+from keras_balanced_siamese.callbacks.adaptive._trainings import is_trained_by, remember_training, starting_values
 from keras_balanced_siamese.losses import WeightedLoss
 from keras_balanced_siamese.sampling import BalancedPairSequence, EpochSequence
 from keras_balanced_siamese.scoring import check_encoder, check_model
 
 
-class AdaptiveClassWeight(keras.callbacks.Callback):
+class AdaptiveClassWeight(DataCallback):
     """Adapts class weights after every epoch: rare classes and classes with larger errors get more weight.
 
     The weight of a class is its starting weight times a factor. After each epoch the errors are measured and smoothed,
@@ -58,7 +61,10 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     where `items_c` is the number of items of the class in an epoch, which the callback counts: a class with a tenth of
     the items gets ten times the weight. If the starting weights differ, they are taken as the correction for
-    frequency, and the factors depend on the errors alone. The factors are scaled so that the mean weight of the items
+    frequency, and the factors depend on the errors alone. If a loss on pairs starts with equal weights, and one pair
+    label is more than twice as frequent as the other in the first epoch, the factors that correct this are used
+    from the second epoch, whatever `max_step` and `warmup_epochs` are. The factors are scaled so that the mean weight
+    of the items
     stays that of the starting weights. They stay within `bounds`, change by at most `max_step` per epoch, and never
     fall below 0.001. The new weights are used from the first step of the next epoch, on every backend, without
     compiling again.
@@ -132,18 +138,27 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     `"class_weight/max"`. If another callback has written such entries, the names get a number, as in
     `"class_weight_1/<class>"`.
 
+    The adapted weights stay with the target. If `fit` trains the same model again, they are adapted further. If the
+    callback, or another one, begins to train another model, the target gets its starting weights again, unless its
+    weights were assigned or loaded since. A deep copy of the callback, as of a tuner for each trial, shares the target
+    and the validation data.
+
+    A model with a `train_step` of its own may call the loss itself. On JAX the step must compute it by
+    `stateless_compute_loss`, or in a `keras.StatelessScope` of the variables of all metrics.
+
     With `BackupAndRestore`, placed after this callback, an interrupted training continues with the same state if `fit`
     trains on the target. For a sequence that is not the target, call `set_epoch` before.
 
     A weighted loss is reported with the weights of its epoch, in `val_loss` too, so that its values are not comparable
     between epochs. Let `EarlyStopping` and `ModelCheckpoint` monitor a metric or the entries of `VerificationReport`.
 
-    Place this callback before callbacks that call `model.evaluate`, which resets the recorded training losses. The
-    record counts every item, masked ones included.
+    Place this callback before callbacks that call `model.evaluate`, whose losses are recorded too. The record counts
+    every item, masked ones included.
 
     Raises:
-        ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights; for
-            missing errors.
+        ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights, or
+            whose steps on JAX do not use them; for missing errors; after the first epoch, if `fit` does not draw from
+            the target sequence or does not call the target loss.
         TypeError: For a target, validation data or strategy of the wrong kind.
 
     Examples:
@@ -162,6 +177,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020.
         Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019 (deferred).
     """
+
+    shared = ("target", "_validation", "strategy", "sink")
 
     def __init__(
         self,
@@ -195,7 +212,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             check_sampling(target)
         self._rows: list[EpochRow] = []
         self._first_row = 0  # of this training
-        self._in_fit = False
+        self._restored = False  # whether `set_state` was called since the last epoch
         self._in_epoch = False
         self._validated = False  # whether the epoch has had a validation
         self._train_record: LossRecord | None = None
@@ -213,28 +230,30 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             attach_loss(target, model)
         if self._validation is not None:
             self._check_validation(model, target, self._validation)
-        if self._adapted is None or target is not self._adapted.target:
+        adapted = self._adapted
+        if adapted is None or target is not adapted.target or not (self._restored or is_trained_by(adapted, model)):
             self._adapted = adapted_of(target, self.adapt)
             highest = None if self.bounds is None else self.bounds[1]
-            self._memory = Memory(self._adapted.classes, self._adapted.values, self.momentum, highest)
+            start = starting_values(self._adapted, model)
+            self._memory = Memory(self._adapted.classes, start, self.momentum, highest)
         if self._pending_state is not None:
             self.set_state(self._pending_state)
             self._pending_state = None
-        self._saved_values = self._adapted.values
-        self._in_fit = True
-        name = f"_adaptive_class_weight_{self._adapted.state_name(model)}"
+        adapted = self._keep_values()
+        name = f"_adaptive_class_weight_{adapted.state_name(model)}"
         attach_state(model, name, self._dump, self._load)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         check_steps(self.target, (getattr(self, "params", None) or {}).get("steps"))
         self._first_row = len(self._rows)
+        self._in_epoch = False
+        self._begin_to_count(self.target)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._in_fit = False
         warn_if_unchanged(self._rows[self._first_row :], self.warmup_epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._in_epoch, self._validated = True, False
+        self._in_epoch, self._validated, self._restored = True, False, False
         self._train_record = self._validation_record = None
         assert self._adapted is not None
         self._adapted.begin(epoch)
@@ -242,6 +261,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._in_epoch and self._adapted is not None:  # the record of the training is about to be reset
             self._train_record = self._adapted.loss_record()
+            self._adapted.reset_record()
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._in_epoch and self._adapted is not None:
@@ -253,8 +273,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         assert adapted is not None
         assert memory is not None
         self._in_epoch = False
+        self._check_served(self.target, "target", f"the adapted {adapted.noun} had no effect")
         logs = {} if logs is None else logs
         self._train_record = self._train_record or adapted.loss_record()
+        if len(self._rows) == self._first_row:
+            adapted.check_used(self._train_record)
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._validation_record)):
             if record is not None:
                 write_entries(logs, prefix, adapted.classes, record[0])
@@ -262,17 +285,21 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         write_entries(logs, adapted.log_name, adapted.classes, values)
         write_entries(logs, "class_error", adapted.classes, errors.values)
         items = adapted.items_per_epoch(self._train_record)
-        if np.isnan(memory.counts).all():  # in the first epoch
+        if first := np.isnan(memory.counts).all():
             adapted.check_start(items, memory.start)
         memory.learn(errors.values, errors.support, items)
         rule = Rule(self.strategy, self.tau, self.bounds, self.max_step)
         skipped = self._reason_to_skip(rule, epoch, errors)
+        at_once = first and self.strategy == "difficulty" and (values == memory.start[0]).all()
+        if at_once and adapted.is_imbalanced(items):
+            correct_frequency(rule, adapted, memory)
+            skipped = None
+        elif skipped is None:
+            update_target(rule, adapted, memory, np.isfinite(errors.values), epoch)
         row = EpochRow(epoch, adapted, errors.values, values, skipped)
         self._rows.append(row)
         write_entry(logs, "class_weight_updated", float(skipped is None))
-        if skipped is None:
-            update_target(rule, adapted, memory, np.isfinite(errors.values), epoch)
-        self._saved_values = adapted.values
+        self._keep_values()
         if self.verbose:
             after_bar = self.sink is print and (getattr(self, "params", None) or {}).get("verbose") == 1
             self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
@@ -306,9 +333,20 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         if self._adapted is None or self._memory is None:
             self._pending_state = state
             return
-        self._saved_values = self._memory.restore(state)
+        values = self._memory.restore(state)
         self._adapted.given_by_class = state["given_by_class"]
-        self._adapted.set(self._saved_values)
+        self._adapted.set(values)
+        self._restored = True
+        self._keep_values()
+
+    def _keep_values(self) -> AdaptedValues[Any]:
+        """Keep the values of the target as those of the training of this model; return the target's."""
+        assert self._adapted is not None
+        assert self._memory is not None
+        self._saved_values = self._adapted.values
+        if self.model is not None:
+            remember_training(self._adapted, self.model, self._memory.start)
+        return self._adapted
 
     def _state(self, values: np.ndarray) -> dict[str, Any]:
         assert self._adapted is not None
@@ -320,7 +358,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
     def _load(self, text: str) -> None:
         """Restore a state from a file, which may be of another training; outside `fit` the target does not change."""
-        if not self._in_fit:
+        if self.model is None or not is_fitting(self.model):
             return
         try:
             self.set_state(json.loads(text))

@@ -35,7 +35,9 @@ def recorded_errors(record: LossRecord | None, classes: list[Label]) -> ClassErr
     if record is None:
         return no_errors(classes, "there was no validation in this epoch, on `validation_data` of `fit`")
     means, counts = record
-    if counts.any() and not np.isfinite(means).any():
+    if not counts.any():
+        return no_errors(classes, "no batch held two items of a class, or the training step did not call this loss")
+    if not np.isfinite(means).any():
         return no_errors(classes, "the losses are not finite")
     return ClassErrors(means, counts)
 

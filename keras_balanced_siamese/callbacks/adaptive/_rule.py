@@ -90,6 +90,14 @@ def update_target(rule: Rule, adapted: AdaptedValues[Any], memory: Memory, known
     adapted.set(rule.next_values(errors, memory.counts, memory.start, values, **options))
 
 
+def correct_frequency(rule: Rule, adapted: AdaptedValues[Any], memory: Memory) -> None:
+    """Set the values that correct the frequency of the items, in one step and whatever the errors are."""
+    rule = rule._replace(strategy="difficulty", tau=0.0, max_step=None)
+    neutral = adapted.neutral(memory.counts, memory.start)
+    even = np.ones_like(memory.start)
+    adapted.set(rule.next_values(even, memory.counts, memory.start, memory.start, neutral=neutral))
+
+
 def checked_rule(strategy: Any, tau: Any, bounds: Any, max_step: Any) -> Rule:
     """Return a rule from user arguments; `tau=None` is the default of the strategy.
 

@@ -26,6 +26,8 @@ class HasClassWeight(Protocol):
     def class_weight(self, class_weight: dict[Label, float], /) -> None: ...
 
 
+IMBALANCE = 2.0  # ratio of the numbers of pairs above which their frequency is corrected at once
+
 Target = TypeVar("Target", bound=WeightedLoss | HasClassWeight)
 
 
@@ -48,6 +50,11 @@ class AdaptedValues(ABC, Generic[Target]):
     def values(self) -> np.ndarray:
         """The current values, `(C,)`."""
 
+    @property
+    def mark(self) -> Any:
+        """A value that changes when somebody sets the values."""
+        return self.values.tobytes()
+
     @abstractmethod
     def set(self, values: np.ndarray) -> None:
         """Set the values `(C,)`."""
@@ -59,6 +66,12 @@ class AdaptedValues(ABC, Generic[Target]):
         """Return the losses since the last reset, or `None` if the target does not record them."""
         return None
 
+    def reset_record(self) -> None:
+        """Forget the recorded losses; Keras does so only for models that list all of their metrics."""
+
+    def check_used(self, record: LossRecord | None) -> None:
+        """Raise if the record of an epoch shows that the training does not use the target."""
+
     def items_per_epoch(self, record: LossRecord | None) -> np.ndarray:
         """Return the number of items of each class in the epoch, `(C,)`, given the record of its training."""
         return np.ones(len(self.classes))
@@ -69,6 +82,10 @@ class AdaptedValues(ABC, Generic[Target]):
 
     def check_start(self, items: np.ndarray, start: np.ndarray) -> None:
         """Warn if starting weights correct a frequency that the batches have corrected; a sequence does so itself."""
+
+    def is_imbalanced(self, items: np.ndarray) -> bool:
+        """Return whether the frequency is to be corrected at once, given the items `(C,)` of the first epoch."""
+        return False
 
     def state_name(self, model: keras.Model) -> str:
         """Return the name of the state in a file."""
@@ -102,11 +119,30 @@ class LossWeights(AdaptedValues[WeightedLoss]):
     def values(self) -> np.ndarray:
         return self._live.weights_of_classes()
 
+    @property
+    def mark(self) -> Any:
+        return self._live.version  # a file may hold equal weights
+
     def set(self, values: np.ndarray) -> None:
         self._live.set_weights_of_classes(values)
 
+    def begin(self, epoch: int) -> None:
+        self.reset_record()
+
+    def reset_record(self) -> None:
+        self._live.reset_state()
+
     def loss_record(self) -> LossRecord:
         return self._live.means_and_counts()
+
+    def check_used(self, record: LossRecord | None) -> None:
+        assert record is not None
+        if not record[1].any() and not isinstance(self.target, WeightedBatchLoss):  # batches may hold no pairs
+            raise ValueError(
+                "The target of AdaptiveClassWeight has recorded no pair in this epoch, so that its weights have no "
+                "effect: the loss that the training step calls must be the target. Pass the same object to both. "
+                f"Received: a target {self.target!r} that was not called"
+            )
 
     def items_per_epoch(self, record: LossRecord | None) -> np.ndarray:
         assert record is not None
@@ -116,8 +152,13 @@ class LossWeights(AdaptedValues[WeightedLoss]):
         if isinstance(self.target, WeightedBatchLoss):  # the ratio of similar to different pairs is a choice
             check_double_correction(self.classes, items, start)
 
+    def is_imbalanced(self, items: np.ndarray) -> bool:
+        pairs = not isinstance(self.target, WeightedBatchLoss)
+        return pairs and bool(items.all()) and items.max() > IMBALANCE * items.min()
+
     def state_name(self, model: keras.Model) -> str:
-        return f"loss_{losses_of(model).index(self.target)}"
+        losses = losses_of(model)
+        return f"loss_{losses.index(self.target)}" if self.target in losses else "loss"
 
 
 class SequenceWeights(AdaptedValues[EpochSequence]):
@@ -169,16 +210,22 @@ class SequenceShares(SequenceWeights):
 def attach_loss(loss: WeightedLoss, model: keras.Model) -> None:
     """Attach the class weights of a loss to a model, so that its steps use new weights and record losses per class.
 
+    A model without a compiled loss may call any loss in a `train_step` of its own.
+
     Raises:
-        ValueError: If the loss has no class weights, or is not a loss of the model.
+        ValueError: If the loss has no class weights, or the model is compiled with other losses.
     """
     if loss.live_weights is None:
         raise ValueError(
             "`target` must have class weights: construct it with `class_weight`, for example with weights of 1, "
             f"`class_weight={{0: 1.0, 1: 1.0, ...}}`. Received: target={loss!r}"
         )
-    if loss not in losses_of(model):
-        raise ValueError("`target` must be a loss that the model is compiled with. Received: another loss")
+    losses = [one for one in losses_of(model) if one is not None]
+    if losses and loss not in losses:
+        raise ValueError(
+            "`target` must be a loss that the model is compiled with: pass the same object to both, or no `target`. "
+            f"Received: target={loss!r}, and a model with loss={losses}"
+        )
     loss.live_weights.attach_to(model)
 
 

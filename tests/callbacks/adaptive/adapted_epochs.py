@@ -77,6 +77,7 @@ def measured(callback, model, epochs=1):
     callback.on_train_begin()
     for epoch in range(epochs):
         callback.on_epoch_begin(epoch)
+        callback.target[0]  # as `fit` draws from it
         callback.on_epoch_end(epoch, {})
     callback.on_train_end()
     return np.array([list(row["errors"].values()) for row in callback.history_[-epochs:]])

@@ -9,8 +9,9 @@ import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
 
 
-def fit(model, callback):
-    model.fit(kbs.BalancedPairSequence(*clusters(), seed=0), epochs=1, verbose=0, callbacks=[callback])
+def fit(model, callback, pairs=None):
+    data = kbs.BalancedPairSequence(*clusters(), seed=0) if pairs is None else pairs
+    model.fit(data, epochs=1, verbose=0, callbacks=[callback])
 
 
 def test_a_model_whose_loss_cannot_be_weighted():
@@ -64,7 +65,7 @@ def test_an_output_of_unknown_direction(x, y, pairs):
 
 def test_a_monitor_that_nothing_writes(pairs):
     with pytest.raises(ValueError, match=r"monitor='error' needs the entries.*error/common.*Received: \["):
-        fit(compiled(), AdaptiveClassWeight(pairs, monitor="error"))
+        fit(compiled(), AdaptiveClassWeight(pairs, monitor="error"), pairs)
 
 
 def test_steps_of_fit_must_be_those_of_the_sequence(x, y):

@@ -141,3 +141,49 @@ def test_saved_weights_go_to_a_loss_of_the_same_classes_only():
     with pytest.warns(UserWarning, match="Class weights are not loaded"):
         others.load_own_variables(stored)
     assert dict(others.class_weight) == {5: 1.0, 7: 1.0}
+
+
+# --- ready-made pairs -------------------------------------------------------------------------------------------------
+
+
+def rare_pairs(similar=10, different=90):
+    rng = np.random.default_rng(0)
+    sides = tuple(rng.normal(size=(similar + different, 4)).astype("float32") for _ in range(2))
+    return sides, np.repeat([1.0, 0.0], [similar, different]).astype("float32")
+
+
+def weights_by_epoch(loss=None, counts=(10, 90), epochs=3, **kwargs):
+    model = compiled(loss, keras.optimizers.SGD(0.0))
+    callback = AdaptiveClassWeight(**kwargs)
+    model.fit(*rare_pairs(*counts), batch_size=20, epochs=epochs, verbose=0, callbacks=[callback])
+    return np.array([list(row["weights"].values()) for row in callback.history_]), callback
+
+
+@pytest.mark.parametrize("loss", [kbs.WeightedContrastiveLoss, kbs.WeightedBinaryCrossentropy, kbs.WeightedCosineLoss])
+def test_rare_pair_labels_are_corrected_after_the_first_epoch(loss):
+    static = list(kbs.class_weights(np.repeat([0, 1], [90, 10])).values())
+    weights, callback = weights_by_epoch(loss(), warmup_epochs=2)
+    np.testing.assert_allclose(weights, [[1.0, 1.0], static, static], rtol=1e-5)
+    assert [row["skipped"] for row in callback.history_] == [None, "warm-up", None]
+
+
+def test_the_correction_of_rare_pair_labels_stays_within_the_bounds():
+    weights, _ = weights_by_epoch(bounds=(0.5, 3.0), warmup_epochs=9)
+    np.testing.assert_allclose(weights[1], [(100 - 3 * 10) / 90, 3.0], rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:AdaptiveClassWeight has changed nothing:UserWarning")
+@pytest.mark.parametrize(
+    ("loss", "counts", "kwargs"),
+    [
+        (None, (45, 55), {}),
+        (kbs.WeightedContrastiveLoss(class_weight={0: 1.0, 1: 3.0}), (10, 90), {}),
+        (None, (10, 90), {"strategy": "cdb"}),
+        (None, (0, 100), {}),
+    ],
+    ids=["balanced", "given", "other strategy", "one label"],
+)
+def test_other_starts_are_left_to_the_updates(loss, counts, kwargs):
+    weights, callback = weights_by_epoch(loss, counts, warmup_epochs=3, **kwargs)
+    np.testing.assert_array_equal(weights[1:], weights[:-1])
+    assert callback.history_[0]["skipped"] == "warm-up"

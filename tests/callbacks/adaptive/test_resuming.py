@@ -12,6 +12,7 @@ from toy import clusters, compiled, linear_encoder
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
+from keras_balanced_siamese._backend import PyDataset
 
 EPOCHS, BREAK = 5, 3
 
@@ -20,6 +21,20 @@ class BreakOff(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == BREAK:
             raise InterruptedError
+
+
+class Alternating(PyDataset):
+    """A batch of the one sequence, a batch of the other, and so on."""
+
+    def __init__(self, *sequences):
+        super().__init__()
+        self.sequences = sequences
+
+    def __len__(self):
+        return len(self.sequences[0])
+
+    def __getitem__(self, index):
+        return self.sequences[index % 2][index]
 
 
 def sequence(**kwargs):
@@ -77,7 +92,8 @@ def test_two_sequences_are_restored_each_with_its_own_state(tmp_path):
         sequences = sequence(), sequence(class_sampling="natural", seed=1)
         adapts = [AdaptiveClassWeight(one, monitor="error") for one in sequences]
         callbacks = [write_errors(), *adapts, *more]
-        compiled(run_eagerly=True).fit(sequences[0], epochs=EPOCHS, verbose=0, shuffle=False, callbacks=callbacks)
+        data, fit = Alternating(*sequences), {"epochs": EPOCHS, "verbose": 0, "shuffle": False}
+        compiled(run_eagerly=True).fit(data, callbacks=callbacks, **fit)
         return [one.get_state() for one in adapts]
 
     whole = train()
