@@ -8,12 +8,13 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._labels import Labels, encode_labels
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import check_class_counts, check_counted, thirds
 from keras_balanced_siamese.neighbours import as_embeddings
 from keras_balanced_siamese.plots._projection import project
 from keras_balanced_siamese.plots._style import GREY, axes, colour, ink, marker
-from keras_balanced_siamese.plots._text import legend, short_names
+from keras_balanced_siamese.plots._text import legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,11 +4,12 @@ import math
 from typing import TYPE_CHECKING
 
 from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation import PairReport, figure_name
 from keras_balanced_siamese.plots._reports import one_report
 from keras_balanced_siamese.plots._style import COMMON, RARE, axes, ink
-from keras_balanced_siamese.plots._text import heading, short_names
+from keras_balanced_siamese.plots._text import heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese.evaluation import PairReport
 from keras_balanced_siamese.plots._style import colour, ink, line
-from keras_balanced_siamese.plots._text import percent, short_names
+from keras_balanced_siamese.plots._text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

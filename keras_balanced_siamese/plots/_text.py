@@ -1,27 +1,8 @@
-"""Text in plots: short labels, percentages, legends and titles."""
+"""Text in plots: percentages, legends and titles."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from keras_balanced_siamese._typing import Label
-
-
-def short_label(label: Label, width: int = 24) -> str:
-    """Return the label on one line of at most `width` characters; long labels lose their middle."""
-    text = " ".join(str(label).split())
-    head = width * 3 // 5
-    return text if len(text) <= width else f"{text[:head]}…{text[head + 1 - width :]}"
-
-
-def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
-    """Return short names of the labels, longer than `width` (up to four times) if they are not distinct otherwise."""
-    labels = list(labels)
-    for wider in (width, 2 * width, 4 * width):
-        names = [short_label(label, wider) for label in labels]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def percent(rate: float) -> str:
