@@ -67,11 +67,11 @@ def encode_labels(labels: ArrayLike, name: str = "labels") -> Labels:
 
 
 def _dense(array: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return sorted classes and codes of whole numbers in a narrow range, without sorting or copying the labels."""
+    """Return sorted classes and codes of int64 numbers in a narrow range, without sorting or copying the labels."""
     if array.dtype.kind not in "iub":
         return None
     low, high = int(array.min()), int(array.max())
-    if high - low > len(array) // 4 + STEP:
+    if high - low > len(array) // 4 + STEP or high >= 2**63:
         return None
     here = np.zeros(high - low + 1, bool)
     for _, part in _parts(array):

@@ -1,9 +1,12 @@
 """Text form of values, class names and tables."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras_balanced_siamese._typing import Label
+
+JOINERS = "\u200c\u200d"  # parts of Persian and Indian words and of emoji
 
 
 def short(value: Any, width: int = 300) -> str:
@@ -12,9 +15,40 @@ def short(value: Any, width: int = 300) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+def escaped(label: Label) -> str:
+    """Return the text of a label with line breaks and control characters escaped, as in its `repr`."""
+    text = str(label)
+    return text if text.isprintable() else "".join(map(_escaped_character, text))
+
+
+def _escaped_character(character: str) -> str:
+    harmless = character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
+    return character if harmless else repr(character)[1:-1]
+
+
+def short_label(label: Label, width: int = 24) -> str:
+    """Return the escaped label in at most `width` characters; long labels lose their middle."""
+    text = str(label)
+    text = text if len(text) <= 2 * width else text[:width] + text[-width:]  # fewer characters to escape
+    text = escaped(text)
+    head = width * 3 // 5
+    return text if len(text) <= width else f"{text[:head]}…{text[head + 1 - width :]}"
+
+
+def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
+    """Return short names of the labels, longer than `width` (up to four times) if they are not distinct otherwise."""
+    labels = list(labels)
+    names = []
+    for wider in (width, 2 * width, 4 * width):
+        names = [short_label(label, wider) for label in labels]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
 def count_and_names(labels: Sequence[Label]) -> str:
     """Return the number of classes and the names of the first ones, such as "2 classes ('a', 'b')"."""
-    names = ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
+    names = ", ".join(short(label, 60) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
     return f"{len(labels)} class{'es' if len(labels) > 1 else ''} ({names})"
 
 

@@ -156,6 +156,8 @@ class PairReport:
     def __str__(self) -> str:
         return table(self)
 
+    __repr__ = __str__
+
     def _by_far(self, prefix: str) -> dict[float, float]:
         return {float(name[len(prefix) :]): value for name, value in self.micro.items() if name.startswith(prefix)}
 

@@ -3,7 +3,10 @@
 import math
 from typing import Any
 
+from keras_balanced_siamese._text import short_names
+
 SHOWN_CLASSES = 30
+NAME_WIDTH = 60
 TITLES = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
@@ -101,10 +104,10 @@ def _classes(report: Any) -> str:
     tail = set(report.groups.get("tail", {}).get("classes", ()))
     header = ["class", "error", "EER", "ROC AUC", "false rejects", "false accepts", "similar", "different"]
     rows = [header + (["trained on"] if trained else [])]
-    for label in shown:
+    for label, name in zip(shown, short_names(shown, NAME_WIDTH), strict=True):
         row = report.per_class[label]
-        cells = [f"{label}{' *' if label in tail else ''}", _cell(row, "error", bounds.get(label, {}))]
-        cells += [_cell(row, name, {}) for name in ("eer", "roc_auc", "false_reject_rate", "false_accept_rate")]
+        cells = [f"{name}{' *' if label in tail else ''}", _cell(row, "error", bounds.get(label, {}))]
+        cells += [_cell(row, figure, {}) for figure in ("eer", "roc_auc", "false_reject_rate", "false_accept_rate")]
         cells += [f"{row['n_similar']:,}", f"{row['n_different']:,}"]
         rows.append(cells + ([f"{trained[label]:,}"] if trained else []))
     notes = [f"... and {len(worst) - len(shown):,} with smaller errors"] if len(worst) > len(shown) else []

@@ -43,7 +43,8 @@ def plot_det(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
     """Draw the false reject rate over the false accept rate: the detection error trade-off.
 
     Both axes are normal deviates (probits). Normally distributed distances give a straight line, and small rates are
-    spread out. On the diagonal both rates are equal. A rate of 0 is drawn at the edge, since its probit is infinite.
+    spread out. On the diagonal both rates are equal. A rate of 0, whose probit is infinite, is drawn at the edge: the
+    line is dotted from there to the smallest rate that the pairs can measure.
 
     Args:
         report: Report from `evaluate_pairs`, or a mapping of names to reports to compare.
@@ -71,7 +72,10 @@ def plot_det(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
     def place(far: np.ndarray, frr: np.ndarray) -> list[np.ndarray]:
         return [probit(np.clip(rates, low, TOP)) for rates, low in zip((far, frr), lows, strict=True)]
 
-    handles, labels = draw_tradeoffs(ax, reports, place)
+    def on_scale(far: np.ndarray, frr: np.ndarray) -> np.ndarray:
+        return (far > 0) & (frr > 0)
+
+    handles, labels = draw_tradeoffs(ax, reports, place, on_scale)
     ends = probit(np.array([min(lows), high]))
     ax.plot(ends, ends, color=GREY, linestyle=":", lw=1.5, zorder=0)
     for axis, low in zip((ax.xaxis, ax.yaxis), lows, strict=True):
@@ -81,6 +85,7 @@ def plot_det(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
     ax.set_xlim(float(ends[0]), float(ends[2]))
     ax.set_ylim(float(ends[1]), float(ends[2]))
     ax.set(xlabel="false accept rate (%)", ylabel="false reject rate (%)")
+    ax.set_aspect("equal")  # the diagonal is at 45 degrees
     ax.grid(alpha=0.3)
     heading(ax, "DET", handles, labels, columns=1 if len(reports) > 1 else 2)
     return ax

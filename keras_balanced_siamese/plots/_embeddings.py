@@ -8,12 +8,13 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._labels import Labels, encode_labels
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import check_class_counts, check_counted, thirds
 from keras_balanced_siamese.neighbours import as_embeddings
 from keras_balanced_siamese.plots._projection import project
 from keras_balanced_siamese.plots._style import GREY, axes, colour, ink, marker
-from keras_balanced_siamese.plots._text import legend, short_names
+from keras_balanced_siamese.plots._text import legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +36,8 @@ def plot_embeddings(
     """Draw embeddings as a two-dimensional map, with the rare classes on top.
 
     Classes differ in colour and marker. The rarest third has larger points and a star after its names. With more than
-    `max_classes` classes, only the rarest have colours and the others are grey.
+    `max_classes` classes, only the rarest have colours and the others are grey; of classes with equal counts, the first
+    ones have colours.
 
     The map shows neighbourhoods, not error rates: two classes that overlap here may be far apart in the other
     dimensions.
@@ -49,8 +51,8 @@ def plot_embeddings(
             `labels`.
         highlight: Labels of the classes to colour instead of the rarest ones.
         max_classes: Maximum number of coloured classes. Beyond 42, classes share colour and marker.
-        ax: Axes to draw on. `None` creates a figure. The legend is to the right of the axes, so create your own figures
-            with `layout="constrained"`.
+        ax: Axes to draw on. `None` creates a figure. The legend is to the right of the axes; a figure without a layout
+            gets a constrained one, which makes room for it.
         seed: Random seed for `"umap"`.
 
     Returns:
@@ -71,6 +73,10 @@ def plot_embeddings(
     check_counted(counts, encoded.classes)
     rare = set(thirds(encoded.classes, counts).get("tail", ()))
     shown = _choose(encoded, counts, highlight, whole("max_classes", max_classes, 1))
+    notes = ["class (samples)" if class_counts is None else "class (training samples)"]
+    notes += ["* rarest third"] if rare else []
+    if highlight is None and len(shown) < len(encoded.classes):
+        notes.append(f"in colour: the {len(shown)} rarest" if rare else f"in colour: the first {len(shown)}")
     points, names = project(x, method, whole("seed", seed, 0))
     columns = math.ceil((len(shown) + (len(shown) < len(encoded.classes))) / ROWS)
     ax = axes(ax, (5.7 + 1.9 * columns, 5.4))
@@ -98,7 +104,7 @@ def plot_embeddings(
         borderaxespad=0.0,
         frameon=False,
         ncols=columns,
-        title="class (samples)" + ("\n* rarest third" if rare else ""),
+        title="\n".join(notes),
         alignment="left",
     )
     for handle in box.legend_handles:
@@ -117,12 +123,13 @@ def _check(embeddings: ArrayLike, n: int) -> np.ndarray:
 
 
 def _choose(encoded: Labels, counts: dict[Label, int], highlight: Any, max_classes: int) -> list[int]:
-    """Return the codes of the classes to colour, the most common first."""
+    """Return the codes of the classes to colour: the rarest, and of equally common ones the first; the rarest last."""
     if highlight is not None:
         chosen = list(highlight)
         unknown = [label for label in chosen if label not in encoded.classes]
         if unknown:
             raise ValueError(f"`highlight` must hold labels that are in `labels`. Received: {unknown[:5]}")
         return [encoded.classes.index(label) for label in chosen]
-    order = sorted(range(len(encoded.classes)), key=lambda code: -counts.get(encoded.classes[code], 0))
-    return order[-max_classes:]
+    size = [counts.get(label, 0) for label in encoded.classes]
+    rarest = sorted(range(len(size)), key=size.__getitem__)[:max_classes]
+    return sorted(rarest, key=lambda code: (-size[code], code))

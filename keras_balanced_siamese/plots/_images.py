@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._text import short_label
 from keras_balanced_siamese._typing import Label
-from keras_balanced_siamese.plots._text import short_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,15 +4,18 @@ import math
 from typing import TYPE_CHECKING
 
 from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation import PairReport, figure_name
 from keras_balanced_siamese.plots._reports import one_report
 from keras_balanced_siamese.plots._style import COMMON, RARE, axes, ink
-from keras_balanced_siamese.plots._text import heading, short_names
+from keras_balanced_siamese.plots._text import heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LINE = 1.3  # height of a line of text, in font sizes
+SMALLEST = 4.0  # font size in points of names in small axes
 LOW_IS_GOOD = ("error", "eer", "false_reject_rate", "false_accept_rate")
 
 
@@ -30,7 +33,8 @@ def plot_per_class(
         report: Report from `evaluate_pairs` with `classes`.
         figure: Name of a figure in `report.per_class`.
         ax: Axes to draw on. `None` creates a figure.
-        max_classes: Maximum number of classes. If there are more, the worst are shown.
+        max_classes: Maximum number of classes. If there are more, the worst are shown, and the title says so: most of
+            them are then beyond the mean.
 
     Returns:
         The axes.
@@ -45,7 +49,7 @@ def plot_per_class(
         >>> [float(bar.get_width()) for bar in plot_per_class(report, "false_reject_rate").patches]
         [1.0, 0.0]
     """
-    shown, hidden = _choose(one_report(report), figure, whole("max_classes", max_classes, 1))
+    shown = _choose(one_report(report), figure, whole("max_classes", max_classes, 1))
     ax = axes(ax, (7.0, max(3.4, 1.6 + 0.27 * len(shown))))
     tail = set(report.groups.get("tail", {}).get("classes", ()))
     values = [report.per_class[label][figure] for label in shown]
@@ -73,11 +77,12 @@ def plot_per_class(
     mean = report.macro.get(figure, math.nan)
     if math.isfinite(mean):
         handles.append(ax.axvline(mean, color=ink(), linestyle="--", lw=1.2, zorder=2))
-        labels.append(f"mean over {len(report.per_class):,} classes: {mean:.3f}")
+        labels.append(f"mean of all {len(report.per_class):,}: {mean:.3f}")
     _name_rows(ax, report, shown, tail)
-    better = "better" if all(math.isfinite(report.per_class[label][figure]) for label in hidden) else "more"
-    ax.set_xlabel(figure_name(figure) + (f"\n({len(hidden):,} {better} classes are not shown)" if hidden else ""))
-    heading(ax, f"{_capital(figure_name(figure))} by class", handles, labels)
+    ax.set_xlabel(figure_name(figure))
+    worst = f"the {len(shown):,} worst" if all(map(math.isfinite, values)) else f"{len(shown):,}"
+    choice = f"\n({worst} of {len(report.per_class):,})" if len(shown) < len(report.per_class) else ""
+    heading(ax, f"{_capital(figure_name(figure))} by class{choice}", handles, labels)
     ax.margins(x=0.05)
     if min(ax.dataLim.xmin, 0.0) == 0:
         ax.set_xlim(0, ax.get_xlim()[1] if ax.dataLim.xmax > 0 else 0.1)
@@ -86,8 +91,8 @@ def plot_per_class(
     return ax
 
 
-def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Label], list[Label]]:
-    """Return the classes to show, from top to bottom, and those left out."""
+def _choose(report: PairReport, figure: str, max_classes: int) -> list[Label]:
+    """Return the classes to show, from top to bottom."""
     if not report.per_class:
         raise ValueError(
             "`report` must have classes: pass `classes`, shape (n, 2), to `evaluate_pairs`. "
@@ -103,11 +108,10 @@ def _choose(report: PairReport, figure: str, max_classes: int) -> tuple[list[Lab
         value = report.per_class[label][figure]
         return not math.isfinite(value), sign * value
 
-    ordered = sorted(report.per_class, key=from_worst)
-    shown, hidden = ordered[:max_classes], ordered[max_classes:]
+    shown = sorted(report.per_class, key=from_worst)[:max_classes]
     if report.class_counts:
         shown.sort(key=lambda label: -report.class_counts[label])
-    return shown, hidden
+    return shown
 
 
 def _whiskers(report: PairReport, figure: str, shown: list[Label]) -> list[tuple[int, float, float]]:
@@ -128,6 +132,9 @@ def _name_rows(ax: "Axes", report: PairReport, shown: list[Label], tail: set[Lab
     names = short_names(shown)
     names = [f"{name}{star}  ({counts[label]:,})" for name, star, label in zip(names, stars, shown, strict=True)]
     ax.set_yticks(range(len(shown)), names, parse_math=False)
+    row = 72 * ax.get_window_extent().height / ax.figure.figure.dpi / len(shown)  # height in points
+    size = ax.get_yticklabels()[0].get_fontsize()
+    ax.tick_params(axis="y", labelsize=min(size, max(row / LINE, SMALLEST)))
     ax.set_ylim(len(shown) - 0.5, -0.5)
     ax.set_ylabel(f"class ({unit})")
 

@@ -52,6 +52,7 @@ def plot_reliability(report: PairReport, ax: "Axes | None" = None) -> "Axes":
     ax.set(xlabel="predicted probability", ylabel="share of similar pairs", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     ax.grid(alpha=0.3)
     names = ["as predicted", f"{len(weight)} bins of {sum(bins['count']):,} pairs", "gap between them"]
-    title = f"Calibration error {calibration['expected_calibration_error']:.3f}, Brier {calibration['brier']:.3f}"
+    error, brier = calibration["expected_calibration_error"], calibration["brier"]
+    title = f"Calibration error {error:.3f}, Brier\N{NO-BREAK SPACE}{brier:.3f}"
     heading(ax, title, [*diagonal, points, gap], names)
     return ax

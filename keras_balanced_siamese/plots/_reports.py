@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese.evaluation import PairReport
 from keras_balanced_siamese.plots._style import colour, ink, line
-from keras_balanced_siamese.plots._text import percent, short_names
+from keras_balanced_siamese.plots._text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+OnScale = Callable[[np.ndarray, np.ndarray], np.ndarray]  # whether the axes can show these rates
+DOTS = (0, (1, 1.5))
 Place = Callable[[np.ndarray, np.ndarray], Any]  # false accept and false reject rates to x and y
 
 
@@ -36,13 +39,21 @@ def named_reports(report: Any) -> dict[str, PairReport]:
 
 
 def draw_tradeoffs(
-    ax: "Axes", reports: Mapping[str, PairReport], place: Place, drawstyle: str = "default"
+    ax: "Axes", reports: Mapping[str, PairReport], place: Place, on_scale: OnScale, drawstyle: str = "default"
 ) -> tuple[list[Any], list[str]]:
-    """Draw each line, its equal error rate and its threshold, if given; return the handles and labels of a legend."""
-    handles, labels, thresholds = [], [], []
+    """Draw each line, its equal error rate and its threshold, if given; return the handles and labels of a legend.
+
+    Lines are thin and dotted where they lead to a rate that the scale cannot show.
+    """
+    handles, labels, marks = [], [], {}
     for k, (name, report) in enumerate(zip(short_names(reports), reports.values(), strict=True)):
         far, frr = np.array(report.curve["far"]), np.array(report.curve["frr"])
-        handles += ax.plot(*place(far, frr), color=colour(k), linestyle=line(k), lw=2, drawstyle=drawstyle)
+        x, y = place(far, frr)
+        known = on_scale(far, frr)
+        style: dict[str, Any] = {"color": colour(k), "drawstyle": drawstyle}
+        handles += ax.plot(np.where(known, x, np.nan), np.where(known, y, np.nan), linestyle=line(k), lw=2, **style)
+        if not known.all():
+            marks["rate of 0, off the scale"] = ax.plot(x, y, linestyle=DOTS, lw=1.3, zorder=1.5, **style)[0]
         area, equal = f"AUC {report.roc_auc:.3f}", f"equal error rate {percent(report.eer)}"
         labels.append(f"{name}: {area}, EER {percent(report.eer)}" if name else area)
         point = _mark(ax, place, report.eer, report.eer, marker="o", color=colour(k))
@@ -52,8 +63,8 @@ def draw_tradeoffs(
         if report.threshold_given:
             far, frr = report.micro["false_accept_rate"], report.micro["false_reject_rate"]
             point = _mark(ax, place, far, frr, marker="D", markerfacecolor="none", markeredgewidth=1.5)
-            thresholds = [(point, "threshold" if name else f"threshold {report.threshold:.4g}")]
-    return handles + [point for point, _ in thresholds], labels + [text for _, text in thresholds]
+            marks["threshold" if name else f"threshold {report.threshold:.4g}"] = point
+    return handles + list(marks.values()), labels + list(marks)
 
 
 def _mark(ax: "Axes", place: Place, far: float, frr: float, **style: Any) -> Any:

@@ -24,7 +24,8 @@ def plot_roc(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
         report: Report from `evaluate_pairs`, or a mapping of names to reports to compare.
         ax: Axes to draw on. `None` creates a figure.
         log: Whether the axis of the false accept rate is logarithmic, for uses in which a false accept is costly. The
-            line then has steps: at each false accept rate, it gives the true accept rate reached within it.
+            line then has steps: at each false accept rate, it gives the true accept rate reached within it. It is
+            dotted below the smallest false accept rate that the pairs can measure.
 
     Returns:
         The axes.
@@ -46,7 +47,10 @@ def plot_roc(report: PairReport | Mapping[str, PairReport], ax: "Axes | None" = 
     def place(far: np.ndarray, frr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.maximum(far, left), 1 - frr
 
-    handles, labels = draw_tradeoffs(ax, reports, place, drawstyle="steps-post" if log else "default")
+    def on_scale(far: np.ndarray, _frr: np.ndarray) -> np.ndarray:
+        return (far > 0) | (not log)
+
+    handles, labels = draw_tradeoffs(ax, reports, place, on_scale, drawstyle="steps-post" if log else "default")
     if "" in reports:
         _draw_intervals(ax, reports[""], handles, labels)
     chance = np.geomspace(min(abs(left), 1e-3), 1, 200)

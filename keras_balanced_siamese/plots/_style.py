@@ -13,6 +13,7 @@ COMMON, RARE = SKY, RED
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 markers and 6 colours: 42 distinct classes
+SIDES = ("left", "right", "bottom", "top", "wspace", "hspace")
 LINES = ("-", "--", "-.", ":")
 
 
@@ -41,7 +42,10 @@ def pyplot() -> Any:
 
 
 def axes(ax: Any, figsize: tuple[float, float] = (6.4, 4.8)) -> "Axes":
-    """Check and return `ax`; for `None`, return the axes of a new figure of `figsize` inches."""
+    """Check and return `ax`; for `None`, return the axes of a new figure of `figsize` inches.
+
+    A figure without a layout gets a constrained one, so that legends, titles and names are not cut off.
+    """
     plt = pyplot()
     if ax is None:
         return plt.subplots(figsize=figsize, layout="constrained")[1]
@@ -50,7 +54,18 @@ def axes(ax: Any, figsize: tuple[float, float] = (6.4, 4.8)) -> "Axes":
             "`ax` must be one matplotlib Axes, as from `fig, ax = plt.subplots(layout='constrained')`. "
             f"Received: ax of type {type(ax).__name__}"
         )
+    if _is_without_layout(ax):
+        ax.figure.figure.set_layout_engine("constrained")
     return ax
+
+
+def _is_without_layout(ax: "Axes") -> bool:
+    """Return whether nobody has chosen the places of the axes of this figure."""
+    spec, figure, defaults = ax.get_subplotspec(), ax.figure.figure, pyplot().rcParams
+    if spec is None or figure.get_layout_engine() is not None:
+        return False
+    places = spec.get_gridspec().get_subplot_params(figure)
+    return all(getattr(places, side) == defaults[f"figure.subplot.{side}"] for side in SIDES)
 
 
 def ink() -> str:

@@ -1,27 +1,11 @@
-"""Text in plots: short labels, percentages, legends and titles."""
+"""Text in plots: percentages, legends and titles."""
 
 import math
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
-from keras_balanced_siamese._typing import Label
-
-
-def short_label(label: Label, width: int = 24) -> str:
-    """Return the label on one line of at most `width` characters; long labels lose their middle."""
-    text = " ".join(str(label).split())
-    head = width * 3 // 5
-    return text if len(text) <= width else f"{text[:head]}…{text[head + 1 - width :]}"
-
-
-def short_names(labels: Iterable[Label], width: int = 24) -> list[str]:
-    """Return short names of the labels, longer than `width` (up to four times) if they are not distinct otherwise."""
-    labels = list(labels)
-    for wider in (width, 2 * width, 4 * width):
-        names = [short_label(label, wider) for label in labels]
-        if len(set(names)) == len(names):
-            break
-    return names
+ROOM = 1.3  # largest width of a legend or title, in widths of the axes before the layout
 
 
 def percent(rate: float) -> str:
@@ -39,17 +23,24 @@ def legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], **kwargs: Any
 
 
 def heading(ax: Any, title: str, handles: Sequence[Any], labels: Sequence[str], columns: int = 2) -> None:
-    """Set the title of `ax`, with a legend between the title and the axes."""
+    """Set the title of `ax`, with a legend between the title and the axes.
+
+    On narrow axes, the legend has one column and the title more lines. Both then end at the right edge: on the left,
+    the names of the ticks have made room.
+    """
+    style: dict[str, Any] = {"frameon": False, "columnspacing": 1.2}
+    room = ROOM * ax.get_window_extent().width
+    box = legend(ax, handles, labels, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), **style)
+    narrow = columns > 1 and box.get_window_extent().width > room
+    if narrow:
+        columns = 1
+        box = legend(ax, handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), **style)
     rows = -(-len(labels) // columns)
-    box = legend(
-        ax,
-        handles,
-        labels,
-        ncols=columns,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        frameon=False,
-        columnspacing=1.2,
-    )
     size = box.get_texts()[0].get_fontsize() if rows else 0.0
-    ax.set_title(title, pad=6 + size * (1.6 * rows + 0.4))
+    place: dict[str, Any] = {"x": 1.0, "ha": "right"} if narrow else {}
+    written = ax.set_title(title, pad=6 + size * (1.6 * rows + 0.4), **place)
+    share = room / written.get_window_extent().width
+    if share < 1:
+        lines = title.splitlines()
+        width = max(int(share * max(map(len, lines))), 1)
+        written.set_text("\n".join(textwrap.fill(line, width) for line in lines))

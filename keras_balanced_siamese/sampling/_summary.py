@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._text import count_and_names, table
+from keras_balanced_siamese._text import count_and_names, short_names, table
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.sampling._batch_sampler import BatchSampler
 from keras_balanced_siamese.sampling._pair_plan import negative_marginals
@@ -30,10 +30,15 @@ BATCH_COLUMNS = {
     "repeats": ("repeats", ".3g"),
     "weight": ("weight", ".3g"),
 }
+SHOWN_CLASSES = 60
+NAME_WIDTH = 60
 
 
 class EpochSummary:
     """Figures of each class in one epoch, printed as a table.
+
+    With more than 60 classes, the table shows the 30 most common and the 30 rarest; `per_class` and `to_dict()` have
+    all.
 
     Attributes:
         per_class: By class: `samples`, `sample_share`, `wanted_share` (the share by `class_sampling`) and `weight`. For
@@ -65,10 +70,19 @@ class EpochSummary:
         return {"per_class": self.per_class, "totals": self.totals, "notes": self.notes}
 
     def __str__(self) -> str:
-        rows = [("class", *(heading for heading, _ in self._columns.values()))]
-        for label, row in self.per_class.items():
-            rows.append((str(label), *(format(row[name], form) for name, (_, form) in self._columns.items())))
-        return "\n".join([table(rows), self._total, *self.notes])
+        shown = list(self.per_class)
+        left_out, hint = len(shown) - SHOWN_CLASSES, []
+        if left_out > 0:
+            ordered = sorted(shown, key=lambda label: -self.per_class[label]["samples"])
+            shown = ordered[: SHOWN_CLASSES // 2] + ordered[-SHOWN_CLASSES // 2 :]
+        rows: list[tuple[str, ...]] = [("class", *(heading for heading, _ in self._columns.values()))]
+        for label, name in zip(shown, short_names(shown, NAME_WIDTH), strict=True):
+            row = self.per_class[label]
+            rows.append((name, *(format(row[column], form) for column, (_, form) in self._columns.items())))
+        if left_out > 0:
+            rows.insert(1 + SHOWN_CLASSES // 2, ("...",) * len(rows[0]))
+            hint = [f"... {left_out:,} of {len(self.per_class):,} classes are not shown; `to_dict()` has all"]
+        return "\n".join([table(rows), *hint, self._total, *self.notes])
 
     __repr__ = __str__
 

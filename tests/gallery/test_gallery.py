@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gallery.toy_gallery import ITEMS, NAMES, noisy_classes
 
-from keras_balanced_siamese.gallery import Gallery, _gallery
+from keras_balanced_siamese.gallery import Gallery, _snapshot
 from keras_balanced_siamese.neighbours import make_search_space
 
 pytestmark = pytest.mark.numpy_only
@@ -45,7 +45,7 @@ def test_each_search_space_is_computed_once(monkeypatch):
     gallery = Gallery(ITEMS, NAMES, threshold=1.0)
     sizes = []
     monkeypatch.setattr(
-        _gallery, "make_search_space", lambda points: sizes.append(len(points)) or make_search_space(points)
+        _snapshot, "make_search_space", lambda points: sizes.append(len(points)) or make_search_space(points)
     )
     for _ in range(2):
         assert gallery.identify([[0.0, 2.0]]).labels.tolist() == ["ann"]
@@ -115,12 +115,43 @@ def test_the_threshold_can_be_assigned(tmp_path):
     assert gallery.threshold is None
 
 
-@pytest.mark.parametrize(("threshold", "error"), [(True, TypeError), ("0.5", TypeError), (math.nan, ValueError)])
+@pytest.mark.parametrize(
+    ("threshold", "error"), [(True, TypeError), ("0.5", TypeError), (math.nan, ValueError), (-0.1, ValueError)]
+)
 def test_a_bad_threshold_is_not_assigned(threshold, error):
     gallery = Gallery(ITEMS, NAMES, threshold=1.5)
     with pytest.raises(error, match="`threshold` must be a distance"):
         gallery.threshold = threshold
     assert gallery.threshold == 1.5
+
+
+def test_the_whole_range_of_a_distance_is_a_threshold():
+    for distance, limits in (("euclidean", (0.0, 1e9, math.inf)), ("cosine", (0.0, 2.0, math.inf))):
+        gallery = Gallery(ITEMS[1:], NAMES[1:], distance=distance)
+        for limit in limits:
+            assert gallery.identify(ITEMS[3:], threshold=limit).labels.tolist() == ["bob"]
+    with pytest.raises(ValueError, match="at most 2 under the cosine"):
+        gallery.identify(ITEMS[3:], threshold=2.5)
+
+
+def test_large_integers_are_kept_exactly():
+    big = 2**63 + 1
+    gallery = Gallery(ITEMS, np.array([7, 7, 7, big], np.uint64), threshold=1.0)
+    assert gallery.classes == [7, big]
+    assert gallery.identify([[10.0, 0.0], [99.0, 0.0]], unknown=-1).labels.tolist() == [big, -1]
+    small = Gallery(ITEMS[:3], [1, 2, 3])
+    small.add(ITEMS[3:], np.array([big], np.uint64))
+    assert small.classes == [1, 2, 3, big]
+    with pytest.raises(TypeError, match="that one type holds"):
+        small.add(ITEMS[:1], [-1])
+    assert len(small) == 4
+
+
+def test_no_items_change_no_labels():
+    gallery = Gallery(ITEMS, [True, True, True, False])
+    gallery.add(np.empty((0, 2)), [])
+    assert gallery.counts == {False: 1, True: 3}
+    assert gallery.classes == [False, True]
 
 
 @pytest.mark.parametrize("name", ["distance", "index"])
@@ -144,6 +175,10 @@ def test_distance_and_index_are_fixed(name):
         ((ITEMS, NAMES), {"index": "annoy"}, ValueError, "`index` must be one of"),
         ((ITEMS, NAMES), {"threshold": "high"}, TypeError, "`threshold` must be a distance"),
         ((ITEMS, NAMES), {"threshold": math.nan}, ValueError, "`threshold` must be a distance"),
+        ((ITEMS, NAMES), {"threshold": -0.5}, ValueError, "not on similarities.*Received: threshold=-0.5"),
+        ((ITEMS, NAMES), {"threshold": -math.inf}, ValueError, "at least 0"),
+        ((ITEMS[1:], NAMES[1:]), {"threshold": 2.1, "distance": "cosine"}, ValueError, "at most 2 under the cosine"),
+        ((ITEMS, ["a", "b", "c", "a\0"]), {}, TypeError, "do not end in a null character"),
     ],
 )
 def test_bad_galleries(arguments, kwargs, error, match):

@@ -103,3 +103,27 @@ def test_embeddings_reject_bad_data():
         plots.plot_embeddings(np.zeros((3, 2)), [0, 1])
     with pytest.raises(ValueError, match=r"finite.*Received: 1 of 2 embeddings"):
         plots.plot_embeddings([[0.0, np.nan], [0.0, 1.0]], [0, 1])
+
+
+def legend_title(ax):
+    return ax.get_legend().get_title().get_text()
+
+
+def test_counts_of_training_samples_are_called_so():
+    x, labels = np.random.default_rng(0).normal(size=(40, 2)), np.repeat(["a", "b"], [30, 10])
+    assert legend_title(plots.plot_embeddings(x, labels)) == "class (samples)\n* rarest third"
+    trained = plots.plot_embeddings(x, labels, class_counts={"a": 9000, "b": 50})
+    assert legend_title(trained) == "class (training samples)\n* rarest third"
+    assert legend_texts(trained) == ["a  (9,000)", "b *  (50)"]
+
+
+def test_the_first_of_equally_common_classes_have_colours():
+    x, labels = np.random.default_rng(0).normal(size=(120, 2)), np.repeat(np.arange(60), 2)
+    ax = plots.plot_embeddings(x, labels)
+    assert legend_texts(ax) == [*(f"{k}  (2)" for k in range(20)), "40 other classes"]
+    assert legend_title(ax) == "class (samples)\nin colour: the first 20"
+    tied = plots.plot_embeddings(x, labels, class_counts={k: 5 if k < 50 else 1 for k in range(60)}, max_classes=12)
+    assert legend_texts(tied)[:3] == ["0  (5)", "1  (5)", "50 *  (1)"]
+    assert legend_title(tied).endswith("in colour: the 12 rarest")
+    chosen = plots.plot_embeddings(x, labels, highlight=[7])
+    assert legend_title(chosen) == "class (samples)"

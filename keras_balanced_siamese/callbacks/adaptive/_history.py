@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._text import escaped
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks.adaptive._targets import AdaptedValues
 
@@ -35,7 +36,9 @@ class EpochRow(NamedTuple):
 
     def line(self, next_values: np.ndarray) -> str:
         """Return a line of text with the values `(C,)` of the next epoch."""
-        text = ", ".join(f"{label}: {value:.3g}" for label, value in self.adapted.by_class(next_values).items())
+        text = ", ".join(
+            f"{escaped(label)}: {value:.3g}" for label, value in self.adapted.by_class(next_values).items()
+        )
         text = text if len(text) < LINE_WIDTH else text[: LINE_WIDTH - 3] + "..."
         kept = "" if self.skipped is None else f" (kept: {self.skipped})"
         return f"Epoch {self.epoch + 1}: class {self.adapted.noun} now {text}{kept}"

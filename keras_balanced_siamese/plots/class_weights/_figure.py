@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_balanced_siamese._checks import whole
+from keras_balanced_siamese._text import short_label
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import check_class_counts, check_counted
 from keras_balanced_siamese.plots._style import GREY, ink, pyplot
-from keras_balanced_siamese.plots._text import heading, short_label
+from keras_balanced_siamese.plots._text import heading
 from keras_balanced_siamese.plots.class_weights._axes import scale_epochs, scale_errors, scale_weights
 from keras_balanced_siamese.plots.class_weights._history import counts_of_target, read_history
 from keras_balanced_siamese.plots.class_weights._line_ends import ROW, name_ends

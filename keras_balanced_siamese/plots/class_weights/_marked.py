@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._text import short_names
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation import thirds
-from keras_balanced_siamese.plots._text import short_names
 from keras_balanced_siamese.plots.class_weights._history import WeightHistory
 
 

@@ -242,7 +242,7 @@ def test_names_are_written_as_they_are():
     labels = ["$a$", "_b", "c\nd"]
     figure = plots.plot_class_weights(made_up(labels))
     bold, others = end_names(figure.axes[0])
-    assert sorted(bold + others) == ["$a$", "_b", "c d"]
+    assert sorted(bold + others) == ["$a$", "_b", "c\\nd"]
     assert not any(text.get_parse_math() for text in figure.axes[0].texts)
 
 
