@@ -170,7 +170,7 @@ def test_distance_and_index_are_fixed(name):
         ((ITEMS, ["a"]), {}, ValueError, "Received: 1 labels, 4 embeddings"),
         ((ITEMS, ["a", "b", "c", 1]), {}, TypeError, "must be of one type"),
         ((ITEMS, ["a", None, "c", "d"]), {}, ValueError, "missing"),
-        ((ITEMS, np.array(["2020-01-01"] * 4, "M8[D]")), {}, TypeError, "so that they can be saved"),
+        ((ITEMS, np.array(["2020-01-01"] * 4, "M8[D]")), {}, TypeError, "strings or numbers"),
         ((ITEMS, NAMES), {"distance": "l1"}, ValueError, "`distance` must be one of"),
         ((ITEMS, NAMES), {"index": "annoy"}, ValueError, "`index` must be one of"),
         ((ITEMS, NAMES), {"threshold": "high"}, TypeError, "`threshold` must be a distance"),

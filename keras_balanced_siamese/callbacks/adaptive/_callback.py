@@ -143,7 +143,7 @@ class AdaptiveClassWeight(DataCallback):
     weights were assigned or loaded since. A deep copy of the callback, as of a tuner for each trial, shares the target
     and the validation data.
 
-    A model with a `train_step` of its own may call the loss itself. On JAX the step must compute it by
+    A model with a `train_step` of its own may call the loss itself. A stateless step must compute it by
     `stateless_compute_loss`, or in a `keras.StatelessScope` of the variables of all metrics.
 
     With `BackupAndRestore`, placed after this callback, an interrupted training continues with the same state if `fit`
@@ -157,7 +157,7 @@ class AdaptiveClassWeight(DataCallback):
 
     Raises:
         ValueError: For arguments out of range; when training begins, for a model whose loss has no class weights, or
-            whose steps on JAX do not use them; for missing errors; after the first epoch, if `fit` does not draw from
+            whose steps do not use them; for missing errors; after the first epoch, if `fit` does not draw from
             the target sequence or does not call the target loss.
         TypeError: For a target, validation data or strategy of the wrong kind.
 

@@ -153,7 +153,9 @@ def rare_pairs(similar=10, different=90):
 
 
 def weights_by_epoch(loss=None, counts=(10, 90), epochs=3, **kwargs):
-    model = compiled(loss, keras.optimizers.SGD(0.0))
+    head = isinstance(loss, kbs.WeightedBinaryCrossentropy)
+    model = kbs.siamese_model(linear_encoder(), probability=head)
+    model.compile(keras.optimizers.SGD(0.0), loss or kbs.WeightedContrastiveLoss())
     callback = AdaptiveClassWeight(**kwargs)
     model.fit(*rare_pairs(*counts), batch_size=20, epochs=epochs, verbose=0, callbacks=[callback])
     return np.array([list(row["weights"].values()) for row in callback.history_]), callback
