@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._checks import positive, whole
+from keras_balanced_siamese._text import log_name
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.callbacks._model import check_model, higher_is_similar
 from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
@@ -28,15 +29,15 @@ class VerificationReport(keras.callbacks.Callback):
 
     | entry | meaning |
     |---|---|
-    | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0.01`, ... | over all pairs |
+    | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0_01`, ... | over all pairs |
     | `macro_eer`, `macro_error`, `macro_roc_auc` | means over all classes |
     | `head_eer`, `medium_eer`, `tail_eer`; also `error`, `roc_auc` | means over the classes of a group |
     | `worst_error` | largest error of a class |
 
     `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can monitor them if they follow this
     callback in the list. They need `mode`, since Keras cannot derive the direction from these names. `PairReport`
-    explains the names. Figures that cannot be measured have no entry, and neither have epochs without a report, as
-    with `validation_freq` of `fit`.
+    explains the names, in which `_` replaces the point of a rate. Figures that cannot be measured have no entry, and
+    neither have epochs without a report, as with `validation_freq` of `fit`.
 
     Args:
         validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once, or a
@@ -187,7 +188,7 @@ def _entries(report: PairReport) -> dict[str, float]:
     names = ("eer", "roc_auc", "pr_auc", *(name for name in report.micro if name.startswith("tar_at_far_")))
     means = {"macro": report.macro, **report.groups}
     return {
-        **{name: report.micro[name] for name in names},
+        **{log_name(name): report.micro[name] for name in names},
         **{f"{group}_{name}": figures[name] for group, figures in means.items() for name in GROUP_FIGURES},
         "worst_error": max(
             (row["error"] for row in report.per_class.values() if math.isfinite(row["error"])), default=math.nan

@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_balanced_siamese._backend import attach_state
 from keras_balanced_siamese._checks import one_of, whole
-from keras_balanced_siamese._typing import Strategy
+from keras_balanced_siamese._text import log_names
+from keras_balanced_siamese._typing import Label, Strategy
 from keras_balanced_siamese.callbacks._embedding import check_encoder
 from keras_balanced_siamese.callbacks._model import check_model, higher_is_similar, weighted_loss_of
 from keras_balanced_siamese.callbacks.adaptive._checks import (
@@ -120,6 +121,7 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
         sink: A function of a line of text.
 
     Attributes:
+        log_names_: A dict from class to its name in `logs`.
         history_: A new list with one dict per epoch: `epoch`, `errors` and the `weights` during the epoch, each a dict
             by class, and `skipped`, the reason why no update followed, or `None`.
 
@@ -127,8 +129,9 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
     `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 if the update was
     skipped. `History` records these entries, and so do `CSVLogger` and `TensorBoard` if they follow this callback in
     the list. With more than 50 classes only the smallest and the largest value are logged, as `"class_weight/min"` and
-    `"class_weight/max"`. If another callback has written such entries, the names get a number, as in
-    `"class_weight_1/<class>"`.
+    `"class_weight/max"`. In the name of a class, all characters other than letters, digits, `_`, `-` and spaces become
+    `_`, as experiment trackers and `ModelCheckpoint` refuse them; see `log_names_`. If another callback has written
+    such entries, the names get a number, as in `"class_weight_1/<class>"`.
 
     With `BackupAndRestore`, placed after this callback, an interrupted training continues with the same state if `fit`
     trains on the target. For a sequence that is not the target, call `set_epoch` before.
@@ -276,6 +279,11 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
             self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
 
     @property
+    def log_names_(self) -> dict[Label, str]:
+        """The name of each class in `logs`."""
+        return log_names([] if self._adapted is None else self._adapted.classes)
+
+    @property
     def history_(self) -> list[dict[str, Any]]:
         """One dict per epoch."""
         return [row.by_class() for row in self._rows]
@@ -296,7 +304,8 @@ class AdaptiveClassWeight(keras.callbacks.Callback):
 
         Raises:
             TypeError: If `state` is not such a state.
-            ValueError: If its `adapt` or its classes differ; the classes may be checked only when `fit` begins.
+            ValueError: If its `adapt` or its classes differ, or its numbers cannot be weights, errors or counts. The
+                classes may be checked only when `fit` begins.
         """
         check_state(state)
         if state["adapt"] != self.adapt:
