@@ -106,8 +106,12 @@ if TYPE_CHECKING or hasattr(keras, "ops"):
         return isinstance(x, tracer) and not isinstance(read_variable(variable), tracer)
 
     def to_numpy(x: Tensor) -> np.ndarray:
-        """Return the values of a tensor or variable, without the NumPy warning about variables of Keras."""
-        return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x)))
+        """Return the values of a tensor or variable, without NumPy's warning about `__array__`, which Keras causes."""
+        value: Any = x.value if isinstance(x, keras.Variable) else keras.ops.convert_to_tensor(x)
+        value: Any = keras.ops.stop_gradient(value)  # a tensor, also where the value is a variable of the backend
+        if keras.backend.backend() == "torch":
+            value = value.cpu().float() if "bfloat16" in str(value.dtype) else value.cpu()
+        return np.asarray(value) if keras.backend.backend() == "jax" else value.numpy()
 
     def has_float64() -> bool:
         """Return whether the backend computes in float64 on request: JAX rounds to float32."""
@@ -296,7 +300,8 @@ def attach_state(model: Any, name: str, dump: Callable[[], str], load: Callable[
     fit = getattr(model, "history", None)
     for place in (name if k == 0 else f"{name}_{k}" for k in count()):
         held = getattr(model, place, None)
-        if held is None or held.load == load or held.fit is not fit:
+        revived = not isinstance(held, _State)  # a SavedModel of Keras 2 leaves an empty object
+        if revived or held.load == load or held.fit is not fit:
             setattr(model, place, _State(dump, load, fit))
             return
 

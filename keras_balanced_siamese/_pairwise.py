@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from keras_balanced_siamese._backend import has_float64, ops
 from keras_balanced_siamese._typing import Tensor
 
 DISTANCES = ("euclidean", "squared", "cosine")
-FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # the reciprocal of a smaller number may be infinite
+LARGE = 2.0**58  # sums of squares of larger numbers may overflow in float32
+SHRINK = 2.0**-74  # exact factor for larger numbers: all have squares in float32, and their vectors are not `SHORT`
+NO_LENGTH = 1e-12  # vectors shorter than this have no direction, as in `keras.layers.UnitNormalization`
+SHORT = 1e-5  # the gradient of the direction of a shorter vector is that of a vector of this length
 
 
 class PairMasks:
@@ -57,13 +58,14 @@ def distances(x: Tensor, kind: str) -> Tensor:
 
     @ops.custom_gradient
     def all_pairs(points: Tensor) -> Any:
-        d = _point_distances(points, zero, kind)
+        points, scale = _shrink(points, kind)
+        scaled = _point_distances(points, zero, kind)
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
-            slope = _difference_factors(args[0] if upstream is None else upstream, d, kind)
+            slope = _difference_factors(args[0] if upstream is None else upstream, scaled, kind)
             return _point_gradient(slope + ops.transpose(slope), points)
 
-        return d, gradient
+        return scaled if scale is None else scaled / scale, gradient
 
     return all_pairs(points)
 
@@ -88,15 +90,16 @@ def sums_over_others(x: Tensor, kind: str, weight: Tensor | None, curve: Callabl
 
     @ops.custom_gradient
     def sums(points: Tensor) -> Any:
-        d = _point_distances(points, zero, kind)
-        losses, derivative, column = curve(d)
-        losses = ops.cast(losses, d.dtype)  # some operations of Keras convert float64 to float32
+        points, scale = _shrink(points, kind)
+        scaled = _point_distances(points, zero, kind)
+        losses, derivative, column = curve(scaled if scale is None else scaled / scale)
+        losses = ops.cast(losses, scaled.dtype)  # some operations of Keras convert float64 to float32
         total = ops.sum(losses, axis=1, keepdims=True) if weight is None else losses @ weight[:, None]
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
             own = (args[0] if upstream is None else upstream)[:, :1]  # (B, 1)
             other = ops.ones_like(own) if weight is None else weight[:, None]
-            return _point_gradient(_difference_factors(derivative(), d, kind), points, own, other)
+            return _point_gradient(_difference_factors(derivative(), scaled, kind), points, own, other)
 
         return ops.concatenate([total, column], axis=1), gradient
 
@@ -111,6 +114,18 @@ def _points(x: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
     return directions, ops.cast(zero, x.dtype)
 
 
+def _shrink(points: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
+    """Scale large points so that their squares do not overflow; return them and the scale, if it matters.
+
+    Squared distances overflow themselves, and the points of cosines have the length 1.
+    """
+    if kind != "euclidean":
+        return points, None
+    large = ops.max(ops.abs(points)) > LARGE
+    scale = ops.where(large, ops.cast(SHRINK, points.dtype), ops.cast(1.0, points.dtype))
+    return points * scale, scale
+
+
 def _point_distances(points: Tensor, zero: Tensor | None, kind: str) -> Tensor:
     squared = _squared_distances(points)
     if zero is not None:
@@ -120,7 +135,10 @@ def _point_distances(points: Tensor, zero: Tensor | None, kind: str) -> Tensor:
 
 
 def _difference_factors(slope: Tensor, d: Tensor, kind: str) -> Tensor:
-    """Convert derivatives `(B, B)` with respect to distances to factors of the differences of points."""
+    """Convert derivatives `(B, B)` with respect to distances to factors of the differences of points.
+
+    For Euclidean distances, the result times the differences is the same at any common scale of both.
+    """
     if kind == "euclidean":  # `equal` is false for NaN, so NaN is kept
         return ops.where(ops.equal(d, 0.0), 0.0, slope / d)
     return 2.0 * slope if kind == "squared" else slope
@@ -153,9 +171,9 @@ def _squared_distances(x: Tensor) -> Tensor:
     size, one = ops.sum(ops.square(wide), axis=-1, keepdims=True), ops.ones_like(wide[:, :1])  # (B, 1)
     left = ops.concatenate([-2.0 * wide, size, one], axis=1)
     # the operator, as `ops.matmul` converts float64 to float32
-    squared = ops.cast(left @ ops.transpose(ops.concatenate([wide, one, size], axis=1)), x.dtype)
-    noise = ops.cast(1e-14 * ops.max(size), x.dtype)  # smaller values are rounding errors
-    return ops.where(squared < noise, 0.0, squared)
+    squared = left @ ops.transpose(ops.concatenate([wide, one, size], axis=1))
+    noise = 1e-14 * ops.max(size)  # smaller values are rounding errors
+    return ops.cast(ops.where(squared < noise, ops.zeros_like(squared), squared), x.dtype)
 
 
 def similarities(x: Tensor) -> Tensor:
@@ -165,11 +183,17 @@ def similarities(x: Tensor) -> Tensor:
 
 
 def unit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale vectors `(..., dim)` to length 1; zero vectors stay zero and are marked in the mask `(..., 1)`."""
-    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))  # (..., 1)
-    zero = ops.less(largest, FLOAT32_TINY)  # false for NaN
-    x = x / ops.where(zero, ops.ones_like(largest), largest)  # so that squares neither overflow nor underflow
+    """Scale vectors `(..., dim)` to length 1; zero vectors stay zero and are marked in the mask `(..., 1)`.
+
+    A vector shorter than `NO_LENGTH` is a zero vector. The gradient of a direction grows as 1 / length, which would
+    throw the weights of an encoder far away: for a vector shorter than `SHORT` it is reduced to that of this length.
+    """
+    x = ops.where(ops.max(ops.abs(x), axis=-1, keepdims=True) > LARGE, SHRINK * x, x)
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)  # (..., 1)
+    zero = ops.less(squared, NO_LENGTH**2)  # false for NaN
     # `where` twice, as the gradient of the branch not taken must also be finite
-    directions = x / ops.sqrt(ops.where(zero, ops.ones_like(squared), squared))
+    length = ops.sqrt(ops.where(zero, ops.ones_like(squared), squared))
+    directions = x / length
+    fixed = ops.stop_gradient(directions)
+    directions = fixed + ops.stop_gradient(ops.minimum(length / SHORT, 1.0)) * (directions - fixed)
     return ops.where(zero, ops.zeros_like(x), directions), zero

@@ -1,6 +1,7 @@
 """Class weights and sample weights from labels."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,6 +15,12 @@ SCHEMES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "effective": lambda counts, beta: (1.0 - beta) / (1.0 - beta**counts),
     "uniform": lambda counts, _beta: np.ones_like(counts),
 }
+
+
+class CountedWeights(dict[Label, float]):
+    """A dict of class weights with the counts that they were computed from; its copies are plain dicts."""
+
+    counts: Mapping[Label, int] = MappingProxyType({})
 
 
 def class_weights(
@@ -63,7 +70,9 @@ def class_weights(
     encoded = encode_labels(labels)
     weights = scheme_weights(encoded.classes, encoded.counts, scheme, beta)
     weights = weights / _mean(weights, encoded.counts, normalize)
-    return dict(zip(encoded.classes, weights.tolist(), strict=True))
+    found = CountedWeights(zip(encoded.classes, weights.tolist(), strict=True))
+    found.counts = dict(zip(encoded.classes, encoded.counts.tolist(), strict=True))
+    return found
 
 
 def scheme_weights(

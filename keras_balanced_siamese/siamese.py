@@ -42,7 +42,8 @@ def siamese_model(
 
     Raises:
         TypeError: If `encoder` is not a model, or another argument has the wrong type.
-        ValueError: If the encoder's inputs are unknown, or its output is not one tensor `(batch, dim)`.
+        ValueError: If the encoder's inputs are unknown, or its output is not one tensor `(batch, dim)`, or that of
+            `distance` not one tensor with a value for each pair.
 
     Examples:
         >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
@@ -66,6 +67,11 @@ def siamese_model(
             "`distance` must be a layer that takes [left, right], such as `CosineDistance()`. "
             f"Received: distance={distance!r}"
         )
+    if isinstance(distance, DistanceToProbability):
+        raise TypeError(
+            "`distance` must be a layer that takes [left, right]. A `DistanceToProbability`, as from `calibrate`, "
+            f"takes the distance: `siamese_model(encoder, probability=layer)`. Received: distance={distance!r}"
+        )
     if isinstance(probability, type):
         raise TypeError(
             f"`probability` must be a layer instance, not a layer class. Received: probability={probability!r}"
@@ -81,6 +87,13 @@ def siamese_model(
     else:
         embeddings = [_encode(encoder, left), _encode(encoder, right)]
     output = (distance or EuclideanDistance(name="distance"))(embeddings)
+    shape = getattr(output, "shape", None)
+    if shape is None or len(shape) < 1 or shape[0] is not None:  # such as a layer that stacks the two sides
+        received = type(output).__name__ if shape is None else f"shape {tuple(shape)}"
+        raise ValueError(
+            "`distance` must return one tensor with a distance for each pair, shape (batch, 1). "
+            f"Received: an output of {received} from distance={distance!r}"
+        )
     if isinstance(probability, keras.layers.Layer):
         output = probability(output)
     elif probability:
@@ -90,12 +103,18 @@ def siamese_model(
 
 def _encode(encoder: keras.Model, item: Any) -> Tensor:
     embedding = encoder(item)
+    if isinstance(embedding, (list, tuple)) and len(embedding) == 1:
+        embedding = embedding[0]
     shape = getattr(embedding, "shape", None)
     if shape is None or len(shape) != 2:
-        received = type(embedding).__name__ if shape is None else f"shape {tuple(shape)}"
+        if shape is None:
+            raise ValueError(
+                "The encoder must return one embedding per item, shape (batch, dim). Choose one of its outputs: "
+                f"`keras.Model(encoder.inputs, encoder.outputs[0])`. Received: an encoder with {len(embedding)} outputs"
+            )
         raise ValueError(
             "The encoder must return one embedding per item, shape (batch, dim): end it with "
-            f"`GlobalAveragePooling2D()` or `Flatten()` and `Dense(dim)`. Received: an output of {received}"
+            f"`GlobalAveragePooling2D()` or `Flatten()` and `Dense(dim)`. Received: an output of shape {tuple(shape)}"
         )
     return embedding
 

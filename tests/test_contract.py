@@ -57,7 +57,7 @@ def with_other_arguments(cls):
 
 
 SAVED = [with_other_arguments(cls) for cls in registered.values()]
-SAVED += [kbs.WeightedTripletLoss("soft"), kbs.DistanceToProbability(2.0, -0.25)]
+SAVED += [kbs.WeightedTripletLoss("soft"), kbs.DistanceToProbability(2.0, -0.25, {"operating_point": "posterior"})]
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))
@@ -85,7 +85,35 @@ def test_registered_and_listed(part):
     name = f"keras_balanced_siamese>{type(part).__name__}"
     assert keras.saving.get_registered_object(name) is type(part)
     objects = kbs.custom_objects()
-    assert objects[name] is objects[type(part).__name__] is type(part)
+    assert objects[name] is type(part)
+    assert type(part).__name__ not in objects  # a class of the user may have this name
+
+
+class EuclideanDistance(keras.layers.Layer):
+    """A class of a user, not registered, with a name of this package."""
+
+    def call(self, inputs):
+        return 3.0 * inputs
+
+
+class WeightedContrastiveLoss(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+OWN = {"EuclideanDistance": EuclideanDistance, "WeightedContrastiveLoss": WeightedContrastiveLoss}
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*:UserWarning")
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_classes_of_the_user_with_the_same_plain_names_stay(ending, tmp_path):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, EuclideanDistance()(inputs))
+    model.compile("sgd", WeightedContrastiveLoss())
+    model.save(path := tmp_path / f"old.{ending}")
+    opened = keras.models.load_model(path, custom_objects={**OWN, **kbs.custom_objects()})
+    assert type(opened.layers[-1]) is EuclideanDistance
+    assert type(opened.loss) is WeightedContrastiveLoss
 
 
 @pytest.mark.parametrize("writer", ["tensorflow", "jax", "torch"])

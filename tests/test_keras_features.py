@@ -1,6 +1,8 @@
 """Keras features around `fit`: ways to compile, mixed precision, callbacks, saved models, validation data."""
 
+import copy
 import csv
+import warnings
 
 import keras
 import numpy as np
@@ -164,3 +166,72 @@ def test_losses_in_a_dict_are_found(loss):
     model = kbs.siamese_model(linear_encoder())
     model.compile("sgd", loss)
     assert "class_weight/0" in fit(model, sequence(), [AdaptiveClassWeight()])
+
+
+def test_adapting_warns_of_nothing(tmp_path):
+    """Keras reads its own variables in a way that NumPy deprecates; only the settings of these tests allow it."""
+    pairs = sequence()
+    model = compiled(kbs.WeightedContrastiveLoss())
+    layer = kbs.DistanceToProbability()
+    layer.build((None, 1))
+    metric = kbs.EqualErrorRate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(model, pairs, [AdaptiveClassWeight()])
+        dict(model.loss.class_weight)
+        layer.threshold = 0.25
+        assert layer.threshold == 0.25
+        metric.update_state([1, 0, 1, 0], [0.1, 0.2, 0.3, 0.4])
+        metric.error_bound()
+
+
+def test_a_copy_of_an_attached_loss_is_adapted_by_itself():
+    model, pairs = compiled(), sequence()
+    fit(model, pairs, [AdaptiveClassWeight()])
+    weights = dict(model.loss.class_weight)
+    other = compiled(copy.deepcopy(model.loss))
+    assert dict(other.loss.class_weight) == weights
+    history = fit(other, pairs, [AdaptiveClassWeight()])
+    assert history["class_weight/1"][0] == weights[1] != history["class_weight/1"][2]
+    assert dict(model.loss.class_weight) == weights
+
+
+@pytest.mark.skipif(hasattr(keras, "ops"), reason="Keras 2 alone saves and loads SavedModel files as models")
+def test_saved_models_of_keras_2_can_be_loaded_after_adapting(tmp_path, x):
+    pairs, model = sequence(), compiled(optimizer="adam")
+    checkpoint = keras.callbacks.ModelCheckpoint(str(tmp_path / "best"))
+    fit(model, pairs, [*adaptive(pairs), checkpoint])
+    model.save(tmp_path / "saved", save_format="tf")
+    for name in ("best", "saved"):
+        again = keras.models.load_model(tmp_path / name)
+        sides = x, x[::-1]
+        np.testing.assert_allclose(again.predict(sides, verbose=0), model.predict(sides, verbose=0), rtol=1e-6)
+        assert dict(again.loss.class_weight) == pytest.approx(dict(model.loss.class_weight))
+        history = fit(again, pairs, adaptive(pairs), epochs=4)
+        assert history["class_weight/1"][0] == pytest.approx(model.loss.class_weight[1])
+        assert history["class_weight/1"][3] != history["class_weight/1"][0]
+        assert len(again.get_weights()) == len(model.get_weights())
+        again.save(tmp_path / "again", save_format="tf")
+        keras.models.load_model(tmp_path / "again")
+
+
+def test_a_checkpoint_may_be_named_after_a_rate(tmp_path):
+    path = str(tmp_path / "{epoch}-{tar_at_far_0_01:.2f}-{val_tar_at_far_0_1:.2f}.keras")
+    report = kbs.VerificationReport(clusters(), far=[0.1])
+    callbacks = [report, keras.callbacks.ModelCheckpoint(path)]
+    fit(compiled(metrics=[kbs.TrueAcceptRate(0.01)]), sequence(), callbacks, epochs=2)
+    assert len(list(tmp_path.glob("*.keras"))) == 2
+
+
+@pytest.mark.filterwarnings("ignore:On this backend a step that is already compiled:UserWarning")
+@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")  # Keras, after the error
+def test_weights_files_with_impossible_class_weights_are_refused(tmp_path):
+    path = str(tmp_path / "model.weights.h5")
+    model, other = compiled(), compiled()
+    for one in (model, other):
+        fit(one, sequence(), [], epochs=1)
+    model.loss.live_weights.set_weights_of_classes([1.0, -5.0])
+    model.save_weights(path)
+    with pytest.raises(ValueError, match=">= 0"):
+        other.load_weights(path)
+    assert dict(other.loss.class_weight) == {0: 1.0, 1: 1.0}

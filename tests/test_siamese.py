@@ -1,5 +1,7 @@
 """Siamese models: inputs, encoders, and the encoder called once or twice."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -91,8 +93,27 @@ def test_bad_encoders(one_pass):
         kbs.siamese_model(image, one_pass=one_pass)
     inputs = keras.Input((3,))
     two = keras.Model(inputs, [keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)])
-    with pytest.raises(ValueError, match="one embedding per item"):
+    with pytest.raises(ValueError, match=r"one embedding per item.*Choose one of its outputs.*2 outputs"):
         kbs.siamese_model(two, one_pass=one_pass)
+    kbs.siamese_model(keras.Model(two.inputs, two.outputs[0]), one_pass=one_pass)  # the cure
+    named = keras.Model(inputs, {"a": keras.layers.Dense(2)(inputs), "b": keras.layers.Dense(2)(inputs)})
+    with pytest.raises(ValueError, match="one embedding per item"):
+        kbs.siamese_model(named, one_pass=one_pass)
+
+
+@both_forms
+def test_an_encoder_with_its_one_output_in_a_list(one_pass):
+    inputs = keras.Input((3,))
+    model = kbs.siamese_model(keras.Model(inputs, [keras.layers.Dense(2)(inputs)]), one_pass=one_pass)
+    assert tuple(model.output.shape) == (None, 1)
+
+
+@both_forms
+def test_embeddings_of_unknown_size(one_pass):
+    pixels = keras.Input((None, 2))
+    model = kbs.siamese_model(keras.Model(pixels, keras.layers.Flatten()(pixels)), one_pass=one_pass)
+    left, right = np.ones((3, 5, 2), "float32"), np.zeros((3, 5, 2), "float32")
+    np.testing.assert_allclose(model.predict((left, right), verbose=0), [[math.sqrt(10)]] * 3, rtol=1e-6)
 
 
 def two_and_one(encoder):
@@ -196,6 +217,12 @@ def test_bad_arguments():
     for bad in ({"distance": kbs.EuclideanDistance}, {"distance": "cosine"}):
         with pytest.raises(TypeError, match="must be a layer that takes"):
             kbs.siamese_model(linear_encoder(), **bad)
+    calibrated = kbs.calibrate([0.1, 0.2, 0.3, 0.4], [1, 1, 0, 0])
+    with pytest.raises(TypeError, match=r"takes the distance: `siamese_model\(encoder, probability=layer\)`"):
+        kbs.siamese_model(linear_encoder(), calibrated)
+    kbs.siamese_model(linear_encoder(), probability=calibrated)  # the cure
+    with pytest.raises(ValueError, match=r"one tensor with a distance for each pair.*Received"):
+        kbs.siamese_model(linear_encoder(), keras.layers.Activation("sigmoid"))  # of both sides
     with pytest.raises(TypeError, match="must be a layer instance"):
         kbs.siamese_model(linear_encoder(), probability=kbs.DistanceToProbability)
     for name in ("probability", "one_pass"):

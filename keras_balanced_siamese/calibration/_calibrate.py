@@ -55,6 +55,8 @@ def calibrate(
 
     Args:
         distances: `(n,)` or `(n, 1)` distances, small for similar pairs, of pairs that the model was not trained on.
+            They must be on the scale of the distance before the layer. If the model ends in a probability, these are
+            the distances of `siamese_model(encoder)`, not `1 - probability`.
         similar: `(n,)` or `(n, 1)`: 1 for pairs of the same class, 0 for the others.
         operating_point: See above.
         prior: Share of similar pairs at deployment. `None` means the share in the data. Balanced validation pairs are
@@ -70,9 +72,9 @@ def calibrate(
         of different pairs.
 
     Raises:
-        ValueError: If the input is not as described, all distances are equal, similar pairs have the larger distances,
-            the scale of the distances is beyond float32, or there are too few different pairs for the false accept
-            rate.
+        ValueError: If the input is not as described, distances are negative or all equal, similar pairs have the larger
+            distances, the scale of the distances is beyond float32, or there are too few different pairs for the false
+            accept rate.
 
     Examples:
         >>> layer = calibrate([0.1, 0.2, 0.4, 0.9, 0.3, 0.8, 1.0, 1.2], [1, 1, 1, 1, 0, 0, 0, 0])
@@ -93,7 +95,8 @@ def calibrate(
 def _record(fit: Fit, prior: float | None) -> dict[str, Any]:
     """The entries of `calibration`, from the decisions of the layer itself."""
     pairs, similar = fit.pairs, fit.pairs.similar
-    accepted = _decisions(DistanceToProbability(fit.slope, fit.threshold), pairs.distance)
+    layer = DistanceToProbability(fit.slope, fit.threshold, {"operating_point": fit.operating_point})
+    accepted = _decisions(layer, pairs.distance)
     quality = reliability(
         sigmoid(fit.slope * (fit.posterior_threshold - pairs.distance)),
         similar,

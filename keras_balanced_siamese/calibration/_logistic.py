@@ -4,6 +4,11 @@ import numpy as np
 
 from keras_balanced_siamese.evaluation import sigmoid
 
+NOT_DISTANCES = (
+    "If they are probabilities, pass the distances that they were computed from, as `siamese_model(encoder).predict` "
+    "returns them. If they are cosines, pass 1 - cosine, as `CosineDistance` returns it."
+)
+
 LARGEST_UNIT = 1e30  # slope and threshold of larger units overflow in float32
 FARTHEST = 10.0  # clip distances this many units from the centre
 PENALTY = 0.01  # on the squared slope: a normal prior with a standard deviation of 10 per unit
@@ -26,8 +31,8 @@ def fit_logistic(distance: np.ndarray, similar: np.ndarray, weight: np.ndarray) 
         )
     if not beta[1] > 0:
         raise ValueError(
-            "The distances are not smaller for similar pairs, so no threshold separates the pairs. Pass probabilities "
-            "and similarities with a minus sign; check that 1 means similar. Received: mean distance "
+            f"The distances are not smaller for similar pairs, so no threshold separates the pairs. {NOT_DISTANCES} "
+            "Otherwise check that 1 means similar. Received: mean distance "
             f"{distance[similar].mean():.4g} of similar and {distance[~similar].mean():.4g} of different pairs"
         )
     return float(beta[1] / unit), float(centre + beta[0] / beta[1] * unit)

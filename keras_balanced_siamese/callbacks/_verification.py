@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_balanced_siamese._checks import positive, whole
 from keras_balanced_siamese._model_output import higher_is_similar
+from keras_balanced_siamese._text import log_name
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
@@ -29,16 +30,16 @@ class VerificationReport(DataCallback):
 
     | entry | meaning |
     |---|---|
-    | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0.01`, ... | over all pairs |
+    | `eer`, `roc_auc`, `pr_auc`, `tar_at_far_0_01`, ... | over all pairs |
     | `macro_eer`, `macro_error`, `macro_roc_auc` | means over all classes |
     | `head_eer`, `medium_eer`, `tail_eer`; also `error`, `roc_auc` | means over the classes of a group |
     | `worst_error` | largest error of a class |
 
     `EarlyStopping(monitor="val_tail_eer", mode="min")` and `ModelCheckpoint` can monitor them if they follow this
     callback in the list. They need `mode`, since Keras cannot derive the direction from these names. `PairReport`
-    explains the names. Figures that cannot be measured have no entry, and neither have epochs without a report, as
-    with `validation_freq` of `fit`. A deep copy of the callback, as of a tuner for each trial, shares the validation
-    data.
+    explains the names, in which `_` replaces the point of a rate. Figures that cannot be measured have no entry, and
+    neither have epochs without a report, as with `validation_freq` of `fit`. A deep copy of the callback, as of a tuner
+    for each trial, shares the validation data.
 
     Args:
         validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once; a
@@ -197,7 +198,7 @@ def _entries(report: PairReport) -> dict[str, float]:
     names = ("eer", "roc_auc", "pr_auc", *(name for name in report.micro if name.startswith("tar_at_far_")))
     means = {"macro": report.macro, **report.groups}
     return {
-        **{name: report.micro[name] for name in names},
+        **{log_name(name): report.micro[name] for name in names},
         **{f"{group}_{name}": row[name] for group, row in means.items() for name in GROUP_FIGURES if name in row},
         "worst_error": max(
             (row["error"] for row in report.per_class.values() if math.isfinite(row["error"])), default=math.nan

@@ -18,7 +18,8 @@ class PairDistance(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs: list[Tensor]) -> Tensor:
-        left, right = _two_alike(inputs)
+        check_two_alike(shapes_of(inputs))
+        left, right = inputs
         return ops.cast(self._distance(_widen(left), _widen(right)), self.compute_dtype)
 
     def compute_mask(self, inputs: list[Tensor], previous_mask: Any = None) -> Tensor:
@@ -28,6 +29,7 @@ class PairDistance(keras.layers.Layer):
         return masks[0] if masks else None
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        check_two_alike(input_shape)  # a model is built from shapes alone
         return (*tuple(input_shape[0])[:-1], 1)
 
     def _distance(self, left: Tensor, right: Tensor) -> Tensor:
@@ -40,16 +42,23 @@ def _widen(x: Tensor) -> Tensor:
     return x if "float64" in str(x.dtype) else ops.cast(x, "float32")
 
 
-def _two_alike(inputs: Any) -> tuple[Tensor, Tensor]:
-    if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-        shape = getattr(inputs, "shape", None)
-        received = f"{len(inputs)} inputs" if shape is None else f"one input of shape {tuple(shape)}"
+def shapes_of(inputs: Any) -> Any:
+    """Return the shape of a tensor, or the list of the shapes of several."""
+    if isinstance(inputs, (list, tuple)):
+        return [tuple(getattr(one, "shape", ())) for one in inputs]
+    return tuple(inputs.shape) if hasattr(inputs, "shape") else inputs
+
+
+def check_two_alike(shapes: Any) -> None:
+    """Raise unless the input shapes are those of two embeddings of one shape; unknown sizes may be equal."""
+    several = isinstance(shapes, (list, tuple)) and not any(one is None or isinstance(one, int) for one in shapes)
+    if not several or len(shapes) != 2:
+        received = f"{len(shapes)} input(s)" if several or isinstance(shapes, dict) else f"one input of shape {shapes}"
         raise ValueError(f"A distance layer takes a list of two embeddings, [left, right]. Received: {received}")
-    left, right = (tuple(one.shape) for one in inputs)
+    left, right = map(tuple, shapes)
     alike = len(left) == len(right) and all(a == b or a is None or b is None for a, b in zip(left, right, strict=True))
     if not alike or len(left) < 2:
         raise ValueError(
             "A distance layer takes two embeddings of the same shape, (batch, dim). To compare one item with many, "
             f"repeat it first. Received: left of shape {left}, right of shape {right}"
         )
-    return inputs[0], inputs[1]

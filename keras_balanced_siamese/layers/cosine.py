@@ -27,9 +27,10 @@ class CosineDistance(PairDistance):
 
     It is 0 for vectors of the same direction, 1 for orthogonal and 2 for opposite vectors. It is computed as half the
     squared distance of the two unit vectors. Both formulas are equal, but this one keeps its precision for small
-    angles. The distance of a zero vector from every other vector is 1, with a zero gradient. Vectors may have any
-    length that float32 can represent. Under a float16 or bfloat16 policy the distance is computed in float32 and cast
-    at the end.
+    angles. The distance of a zero vector from every other vector is 1, with a zero gradient; a vector shorter than
+    1e-12 is taken as zero. Vectors may be as long as float32 can represent. The gradient grows as 1 / length, down to a
+    length of 1e-5. For shorter vectors it is that of this length, so that a nearly zero embedding does not make the
+    weights explode. Under a float16 or bfloat16 policy the distance is computed in float32 and cast at the end.
 
     Call arguments:
         - `inputs`: list of two tensors of the same shape `(batch, dim)`. With more axes, `(batch, time, dim)`,

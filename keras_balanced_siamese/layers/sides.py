@@ -50,7 +50,8 @@ class SplitSides(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)  # the distance layer sets the precision
 
     def call(self, inputs: Tensor) -> list[Tensor]:
-        pairs = ops.reshape(inputs, (-1, 2, inputs.shape[-1]))  # (batch, 2, dim)
+        dim = ops.shape(inputs)[-1] if inputs.shape[-1] is None else inputs.shape[-1]
+        pairs = ops.reshape(inputs, (-1, 2, dim))  # (batch, 2, dim)
         return [pairs[:, 0], pairs[:, 1]]
 
     def compute_output_shape(self, input_shape: Any) -> list[tuple[int | None, ...]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_balanced_siamese._backend import ops
-from keras_balanced_siamese._pairwise import PairMasks
+from keras_balanced_siamese._pairwise import SHRINK, PairMasks
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._feature_transfer import mean_of_copies, with_transferred
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
@@ -130,6 +130,6 @@ def at_least_one(count: Tensor) -> Tensor:
 
 def _nan_if_not_finite(labels: Tensor, x: Tensor) -> Tensor:
     """Return 0, or NaN if any embedding or label is not finite or a label is too large, even without pairs."""
-    valid = ops.isfinite(ops.sum(x) + ops.sum(labels))
+    valid = ops.isfinite(ops.sum(SHRINK * x) + ops.sum(labels))  # a sum of large embeddings does not overflow
     valid = ops.logical_and(valid, ops.max(ops.abs(labels)) < LABEL_LIMIT)
     return ops.where(valid, ops.zeros_like(x[0, 0]), ops.cast(float("nan"), x.dtype))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._backend import (
+    PACKAGE,
     add_metric_variable,
     attach_metric,
     check_in_step,
@@ -17,9 +18,10 @@ from keras_balanced_siamese._backend import (
     read_variable,
     to_numpy,
 )
-from keras_balanced_siamese._typing import Label, Tensor
+from keras_balanced_siamese._typing import ArrayLike, Label, Tensor
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
 class LiveClassWeights(keras.metrics.Metric):
     """Class weights as variables of a metric, the only variables read at every compiled step on every backend.
 
@@ -32,7 +34,7 @@ class LiveClassWeights(keras.metrics.Metric):
         name: Name of the metric.
     """
 
-    def __init__(self, classes: list[Label], weights: np.ndarray, name: str = "live_class_weights"):
+    def __init__(self, classes: list[Label], weights: ArrayLike, name: str = "live_class_weights"):
         super().__init__(name=name, dtype="float32")
         self.classes = classes
         self.recording = False  # whether the variables are attached to a model
@@ -48,7 +50,7 @@ class LiveClassWeights(keras.metrics.Metric):
         """Return the current weights, `(K,)`."""
         return to_numpy(self.tensor()).astype("float64")
 
-    def set_weights_of_classes(self, weights: np.ndarray) -> None:
+    def set_weights_of_classes(self, weights: ArrayLike) -> None:
         """Assign `(K,)` weights; warn if a compiled step keeps the old ones."""
         weights = np.asarray(weights, "float32")
         if self._baked_in and (weights != to_numpy(self.class_weight)).any():
@@ -131,6 +133,16 @@ class LiveClassWeights(keras.metrics.Metric):
         """Return mean losses, NaN for a class without items, and numbers of items since the last reset, each `(K,)`."""
         total, count = to_numpy(self.total).astype("float64"), to_numpy(self.count).astype("float64")
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0), count
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what a copy needs: neither the record nor the link to a model, so that a copied loss can be attached.
+
+        SavedModel files contain this metric too.
+        """
+        return {"classes": self.classes, "weights": self.weights_of_classes().tolist(), "name": self.name}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self.get_config().values())
 
     def save_own_variables(self, store: Any) -> None:
         """Save nothing: the loss saves the weights."""

@@ -1,9 +1,14 @@
 """Base class of the losses on pairs, and the alignment of the shapes of labels and predictions."""
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from keras_balanced_siamese._backend import ops
 from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.class_weights import CountedWeights
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
 
 
@@ -11,10 +16,18 @@ class WeightedPairLoss(WeightedLoss):
     """Abstract loss per pair with the label 0 or 1, multiplied by the weight of the label."""
 
     def __init__(self, class_weight: ClassWeights | None, similar_label: int, **kwargs: Any):
-        super().__init__(class_weight, [0, 1], **kwargs)
         if similar_label not in (0, 1):
             raise ValueError(f"`similar_label` must be 1 or 0. Received: similar_label={similar_label!r}")
         self.similar_label = int(similar_label)
+        super().__init__(class_weight, [0, 1], **kwargs)
+
+    def _aligned(self, class_weight: Any) -> np.ndarray:
+        if isinstance(class_weight, CountedWeights):
+            _check_counted(class_weight)
+        if isinstance(class_weight, Mapping) and set(class_weight) == {"similar", "different"}:
+            labels = {"similar": self.similar_label, "different": 1 - self.similar_label}
+            class_weight = {labels[name]: weight for name, weight in class_weight.items()}
+        return super()._aligned(class_weight)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "similar_label": self.similar_label}
@@ -30,6 +43,18 @@ class WeightedPairLoss(WeightedLoss):
         self.live_weights.record_pairs(ops.stop_gradient(labels), ops.stop_gradient(losses))
         weights = ops.cast(self.live_weights.tensor(), losses.dtype)
         return losses * (weights[0] * (1.0 - labels) + weights[1] * labels)
+
+
+def _check_counted(class_weight: CountedWeights) -> None:
+    """Warn if weights were computed from integer labels, which may be the classes of samples instead of pair labels."""
+    if {type(label) for label in class_weight} == {int} and set(class_weight) == {0, 1}:
+        warnings.warn(
+            "In a loss on pairs, 1 and 0 mean similar and different pairs, not the classes of the samples. If these "
+            "weights come from pair labels, say so with booleans: `class_weights(similar == 1)`. Weights of "
+            "classes belong to `BalancedPairSequence(..., class_weight=...)`. Received: `class_weights` of integers, "
+            f"{class_weight.counts[0]:,} times 0 and {class_weight.counts[1]:,} times 1",
+            stacklevel=6,
+        )
 
 
 def align(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:

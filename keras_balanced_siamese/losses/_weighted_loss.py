@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._backend import Loss, to_numpy
+from keras_balanced_siamese._fixed_arguments import FixedArguments
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import ClassWeights, Label, Tensor
 from keras_balanced_siamese.losses._live_class_weights import LiveClassWeights
 from keras_balanced_siamese.losses._loss_use import LossUse
 
 
-class WeightedLoss(Loss):
+class WeightedLoss(FixedArguments, Loss):
     """Abstract loss with class weights, or without.
 
     Args:
@@ -33,7 +34,7 @@ class WeightedLoss(Loss):
         self.live_weights = None
         self._labels = labels or []
         if labels is not None:
-            weights = np.ones(len(labels)) if class_weight is None else align_weights(class_weight, labels)
+            weights = np.ones(len(labels)) if class_weight is None else self._aligned(class_weight)
             codes = list(range(len(labels))) if self._has_names else labels
             self.live_weights = LiveClassWeights(codes, weights)
 
@@ -62,7 +63,11 @@ class WeightedLoss(Loss):
                 "This loss was created without class weights, so they cannot be set: pass `class_weight` to its "
                 f"constructor, for example with weights of 1. Received: class_weight={class_weight!r}"
             )
-        self.live_weights.set_weights_of_classes(align_weights(class_weight, self._labels))
+        self.live_weights.set_weights_of_classes(self._aligned(class_weight))
+
+    def _aligned(self, class_weight: Any) -> np.ndarray:
+        """Check weights by class label and return them in the order of the labels."""
+        return align_weights(class_weight, self._labels)
 
     def get_config(self) -> dict[str, Any]:
         weights = self.class_weight
@@ -73,8 +78,8 @@ class WeightedLoss(Loss):
     def from_config(cls, config: dict[str, Any]) -> Any:
         config = dict(config)
         given = config.get("class_weight")
-        if given is not None and not config.pop("named_classes", False):  # in JSON the keys of a mapping are strings
-            config["class_weight"] = {int(label): weight for label, weight in given.items()}
+        if not config.pop("named_classes", False) and isinstance(given, Mapping):
+            config["class_weight"] = {_integer(label): weight for label, weight in given.items()}
         return cls(**config)
 
     @property
@@ -88,7 +93,11 @@ class WeightedLoss(Loss):
             store["classes"] = np.array(self.live_weights.classes)
 
     def load_own_variables(self, store: Any) -> None:
-        """Load the weights if the file has weights of the same classes."""
+        """Load the weights if the file has weights of the same classes.
+
+        Raises:
+            ValueError: If the weights in the file are negative, not finite or all 0.
+        """
         names = store.keys()  # some stores of Keras are not mappings
         if self.live_weights is None or "class_weight" not in names:
             return
@@ -100,4 +109,13 @@ class WeightedLoss(Loss):
                 stacklevel=2,
             )
             return
-        self.live_weights.set_weights_of_classes(np.asarray(store["class_weight"]))
+        weights = np.asarray(store["class_weight"], np.float64).tolist()
+        self.live_weights.set_weights_of_classes(align_weights(dict(zip(own, weights, strict=True)), own))
+
+
+def _integer(label: Any) -> Any:
+    """Return a key as an integer if it is the text of one: in JSON the keys of a mapping are strings."""
+    try:
+        return int(label)
+    except ValueError:
+        return label

@@ -36,9 +36,9 @@ class WeightedContrastiveLoss(WeightedPairLoss):
 
     Args:
         margin: Distance from which the loss of a dissimilar pair is 0. Positive.
-        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a
-            soft label is interpolated. Weights can change during training: see the property `class_weight` and
-            `AdaptiveClassWeight`.
+        class_weight: Weights of the two kinds of pairs, `{"similar": ..., "different": ...}` or by the values of
+            `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a soft label is interpolated. Weights can
+            change during training: see the property `class_weight` and `AdaptiveClassWeight`.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         reduction, name, dtype: See `keras.losses.Loss`.
         positive_margin: Distance up to which the loss of a similar pair is 0. At least 0 and less than `margin`.

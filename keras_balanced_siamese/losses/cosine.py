@@ -28,9 +28,9 @@ class WeightedCosineLoss(WeightedPairLoss):
     Args:
         margin: Cosine up to which the loss of a dissimilar pair is 0, from -1 to less than 1. At 0, orthogonal
             embeddings have no loss; a larger margin leaves room for more classes than the embedding has dimensions.
-        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a
-            soft label is interpolated. Weights can change during training: see the property `class_weight` and
-            `AdaptiveClassWeight`.
+        class_weight: Weights of the two kinds of pairs, `{"similar": ..., "different": ...}` or by the values of
+            `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a soft label is interpolated. Weights can
+            change during training: see the property `class_weight` and `AdaptiveClassWeight`.
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         reduction, name, dtype: See `keras.losses.Loss`.
 

@@ -55,9 +55,9 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
     `class_weight={0: 1 - alpha, 1: alpha}`.
 
     Args:
-        class_weight: Weights of the two values of `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a
-            soft label is interpolated. Weights can change during training: see the property `class_weight` and
-            `AdaptiveClassWeight`.
+        class_weight: Weights of the two kinds of pairs, `{"similar": ..., "different": ...}` or by the values of
+            `y_true`, `{0: ..., 1: ...}`; `None` means 1 and 1. The weight of a soft label is interpolated. Weights can
+            change during training: see the property `class_weight` and `AdaptiveClassWeight`.
         from_logits: Whether `y_pred` holds logits (any real number) instead of probabilities.
         label_smoothing: Fraction from 0 to 1 by which the labels are moved towards 1/2. Weights are those of the labels
             before smoothing.

@@ -8,8 +8,10 @@ import numpy as np
 
 from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
 from keras_balanced_siamese._checks import finite, flag
+from keras_balanced_siamese._fixed_arguments import FixedArguments
 from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._running_model import running_model
+from keras_balanced_siamese._text import log_names
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
 from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, ThresholdBins
@@ -17,7 +19,7 @@ from keras_balanced_siamese.metrics._score_bins import COARSE, ScoreBins, Thresh
 SUM_ROUNDING = 1e-5  # of a sum in float32
 
 
-class PairHistogram(keras.metrics.Metric):
+class PairHistogram(FixedArguments, keras.metrics.Metric):
     """Abstract base class of metrics that are a function of the histograms of similar and of different pairs.
 
     Histograms are summed over batches and replicas, so the value is that of all pairs together. A subclass implements
@@ -99,7 +101,12 @@ class PairHistogram(keras.metrics.Metric):
         if self.classes is None:
             return value
         values = self._values_of(self.class_histogram)
-        return {self.name: value, **{f"{self.name}/{label}": values[k] for k, label in enumerate(self.classes)}}
+        return {self.name: value, **{name: values[k] for k, name in enumerate(self.log_names.values())}}
+
+    @property
+    def log_names(self) -> dict[Label, str]:
+        """The name of the entry of each class in `logs`: characters that trackers refuse are `_` in it."""
+        return {label: f"{self.name}/{name}" for label, name in log_names(self.classes or ()).items()}
 
     def reset_state(self) -> None:
         for histogram in (self.histogram, self.class_histogram):

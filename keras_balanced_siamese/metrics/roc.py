@@ -40,8 +40,9 @@ class VerificationAUC(PairHistogram):
         classes: Class labels, as `BalancedPairSequence.classes`. `y_true` is then `(batch, 3)`: the pair label and the
             codes of the left and the right class, which are positions in `classes` (-1: none of them). `result()` is a
             dict that also holds the value of each class under `"<name>/<class>"`, over the similar pairs of the class
-            and the different pairs with the class on either side. Labels outside 0 to 1 and codes beyond the last class
-            make the value NaN.
+            and the different pairs with the class on either side. In these names all characters other than letters,
+            digits, `_`, `-` and spaces become `_`, and `log_names` is the dict from class to name. Labels outside 0
+            to 1 and codes beyond the last class make the value NaN.
         resolution: Bins per octave of scores. The default gives 150,016 bins, 1.2 MB of state, and 150 kB more for each
             class, whose bins are eight times as wide.
         name: Name of the metric.

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_balanced_siamese._backend import ops, register
 from keras_balanced_siamese._checks import fraction, whole
+from keras_balanced_siamese._text import log_name
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._pair_histogram import PairHistogram, where_measured
 from keras_balanced_siamese.metrics._roc_walk import both_kinds, corners, crossing, tied_at, total
@@ -44,7 +45,8 @@ class TrueAcceptRate(PairHistogram):
         similar_label: The value of `y_true` that means "same class", 1 or 0.
         classes: Class labels, for one value per class: see `VerificationAUC`.
         resolution: Bins per octave of scores: see `VerificationAUC`.
-        name: Name of the metric; `None` gives the name of the figure in `evaluate_pairs`, such as `"tar_at_far_0.01"`.
+        name: Name of the metric; `None` gives a name with the rate, such as `"tar_at_far_0_01"`. There is no point in
+            it, so that `ModelCheckpoint("{epoch}-{tar_at_far_0_01:.2f}.keras")` can use it.
         dtype: Type of the value; the state is always float32.
 
     Call arguments:
@@ -76,7 +78,7 @@ class TrueAcceptRate(PairHistogram):
         dtype: Any = None,
     ):
         far = fraction("far", far)
-        name = name or f"tar_at_far_{far:g}"
+        name = name or log_name(f"tar_at_far_{far:g}")
         super().__init__(
             higher_is_similar, similar_label, classes, name, dtype, resolution=whole("resolution", resolution, 1)
         )

@@ -120,3 +120,44 @@ def test_evaluating_on_the_same_pairs_warns():
     assert found.threshold == layer.threshold
     assert found.calibration["expected_calibration_error"] < 0.01
     assert "expected calibration error" in str(found)
+
+
+def verified(x, y):
+    """A model that ends in a probability, its probabilities of pairs, and the true pair labels."""
+    model = kbs.siamese_model(linear_encoder(), probability=kbs.DistanceToProbability(8.0, 0.8))
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=200, steps_per_epoch=1, redraw=False, seed=0)
+    left, right, similar = pairs.indices(0)
+    return model.predict((x[left], x[right]), verbose=0), similar, (x[left], x[right])
+
+
+def test_probabilities_and_their_negatives_are_refused_with_advice_that_works(x, y):
+    probability, similar, sides = verified(x, y)
+    with pytest.raises(ValueError, match=r"siamese_model\(encoder\)\.predict"):
+        kbs.calibrate(probability, similar)
+    with pytest.raises(ValueError, match=r"must not be negative.*siamese_model\(encoder\)\.predict"):
+        kbs.calibrate(-probability, similar)
+    layer = kbs.calibrate(kbs.siamese_model(linear_encoder()).predict(sides, verbose=0), similar)
+    decided = kbs.siamese_model(linear_encoder(), probability=layer).predict(sides, verbose=0) >= 0.5
+    assert (decided[:, 0] == similar).mean() > 0.6
+
+
+def test_one_minus_a_probability_is_recognised(x, y):
+    probability, similar, sides = verified(x, y)
+    with pytest.warns(UserWarning, match="look like 1 - p"):
+        kbs.calibrate(1 - probability, similar)
+    for layer in (kbs.EuclideanDistance(), kbs.CosineDistance()):  # small distances are no probabilities
+        distances = kbs.siamese_model(linear_encoder(), layer).predict(sides, verbose=0)
+        kbs.calibrate(distances / distances.max(), similar)
+
+
+def test_rounding_below_0_is_no_negative_distance():
+    cosine = np.array([1 + 2e-7, 1.0, 0.9, 0.8, 0.3, 0.1, -0.2, 0.0])
+    assert kbs.calibrate(1 - cosine, [1, 1, 1, 1, 0, 0, 0, 0]).threshold > 0
+
+
+def test_a_posterior_of_rare_pairs_may_accept_nothing(tmp_path):
+    layer = kbs.calibrate(*gaussians(), operating_point="posterior", prior=1e-6)
+    assert layer.threshold < 0
+    model = kbs.siamese_model(linear_encoder(), probability=layer)
+    model.save(tmp_path / "rare.keras")
+    assert keras.models.load_model(tmp_path / "rare.keras").get_layer("probability").threshold == layer.threshold

@@ -46,6 +46,9 @@ def test_perfect_separation_has_a_finite_slope():
     assert np.inf > more.slope > fit.slope
 
 
-def test_negative_similarities_have_a_negative_threshold():
-    fit = fit_pairs(-np.array([0.9, 0.8, 0.3, 0.1]), [1, 1, 0, 0])
-    assert fit.threshold == pytest.approx(-0.55)
+@pytest.mark.parametrize("operating_point", ["eer", "posterior"])
+def test_negative_similarities_are_refused_and_their_distances_are_not(operating_point):
+    similarity = np.array([0.9, 0.8, 0.3, -0.1])
+    with pytest.raises(ValueError, match=r"1 - cosine.*Received: the median -0\.85"):
+        fit_pairs(-similarity, [1, 1, 0, 0], operating_point)
+    assert fit_pairs(1 - similarity, [1, 1, 0, 0]).threshold == pytest.approx(0.45)

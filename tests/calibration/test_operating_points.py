@@ -117,7 +117,7 @@ def test_a_false_accept_rate_below_the_first_tie_is_an_error():
         ({"distances": [1e34, 3e34, 2e34, 4e34]}, "multiply them"),
         ({"distances": [1e-39, 3e-39, 2e-39, 4e-39]}, "multiply them"),
         ({"distances": [0.5] * 4}, "collapsed"),
-        ({"distances": [0.9, 0.8, 0.2, 0.1]}, "minus sign"),
+        ({"distances": [0.9, 0.8, 0.2, 0.1]}, "1 - cosine"),
     ],
 )
 def test_invalid_calibration_input_is_an_error(arguments, match):

@@ -25,7 +25,9 @@ def slow_manhattan(u, v):
 
 def slow_cosine(u, v):
     lengths = math.hypot(*u), math.hypot(*v)
-    return 1.0 - sum((a / lengths[0]) * (b / lengths[1]) for a, b in zip(u, v, strict=True)) if all(lengths) else 1.0
+    if min(lengths) < 1e-12:
+        return 1.0
+    return 1.0 - sum((a / lengths[0]) * (b / lengths[1]) for a, b in zip(u, v, strict=True))
 
 
 SLOW = {
@@ -42,7 +44,7 @@ def reference(left, right, layer=kbs.EuclideanDistance):
 
 
 @every_distance
-@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1e-4, 1.0, 1e4, 1e15])
+@pytest.mark.parametrize("scale", [1e-15, 1e-11, 1e-6, 1e-4, 1.0, 1e4, 1e15, 1e17, 1e18, 1e19, 1e20, 1e30, 2e37])
 def test_distance_equals_the_slow_one(layer, scale):
     left, right = (np.random.default_rng(0).normal(size=(2, 16, 5)) * scale).astype("float32")
     distance = to_numpy(layer()([left, right]))
@@ -115,16 +117,50 @@ def test_cosine_of_nearly_parallel_vectors_keeps_its_digits(angle):
 
 
 def test_cosine_of_very_long_and_very_short_vectors():
-    left, right = np.array([[1.0, 0.0]] * 5, "float32"), np.array([[0.6, 0.8]] * 5, "float32")
-    scales = np.array([[1e-30], [1e-15], [1.0], [1e15], [1e30]], "float32")
+    scales = np.array([[1e-11], [1e-5], [1.0], [1e15], [1e17], [1e18], [1e30], [1e38], [3e38]], "float32")
+    left, right = (np.tile(np.array(side, "float32"), (len(scales), 1)) for side in ([1.0, 0.0], [0.6, 0.8]))
     for factor in (1.0, scales):
         distance = to_numpy(kbs.CosineDistance()([left * scales, right * factor]))
-        np.testing.assert_allclose(distance, [[0.4]] * 5, rtol=1e-6)
+        np.testing.assert_allclose(distance, np.full((len(scales), 1), 0.4), rtol=1e-6)
         slopes = gradient(left * scales, right * factor, kbs.CosineDistance()) * scales
-        np.testing.assert_allclose(slopes, [[0.0, -0.8]] * 5, atol=1e-6)
+        np.testing.assert_allclose(slopes[1:-2], [[0.0, -0.8]] * (len(scales) - 3), atol=1e-6)
 
 
-@pytest.mark.parametrize("distance", [1e-15, 1e-9, 1e-6, 1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("length", [1e-6, 1e-8, 1e-11, 1e-13, 1e-30, 1e-42])
+def test_nearly_zero_vectors_do_not_throw_the_weights_away(length):
+    left, right = np.array([[length, 0.0]], "float32"), np.array([[0.6, 0.8]], "float32")
+    slope = gradient(left, right, kbs.CosineDistance())
+    np.testing.assert_allclose(slope, [[0.0, -0.8e5 if length > 1e-12 else 0.0]], rtol=1e-5, atol=0.1)
+    encoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, use_bias=False)])
+    encoder.set_weights([np.array([[1.0, 0.5], [-0.5, 1.0]]) * length])
+    model = kbs.siamese_model(encoder, kbs.CosineDistance())
+    model.compile(keras.optimizers.SGD(0.01), kbs.WeightedCosineLoss())
+    for _ in range(3):
+        model.train_on_batch((np.eye(2), np.ones((2, 2))), np.array([[1.0], [0.0]]))
+    assert np.abs(encoder.get_weights()[0]).max() < 2e3
+
+
+@pytest.mark.parametrize("layer", [kbs.EuclideanDistance, kbs.ManhattanDistance])
+@pytest.mark.parametrize("scale", [1e18, 1e20, 1e30, 1e38])
+def test_far_embeddings_have_finite_distances_and_gradients(layer, scale):
+    left, right = np.array([[0.6, 0.8]]) * scale, np.zeros((1, 2))
+    expected = {kbs.EuclideanDistance: [[0.6, 0.8]], kbs.ManhattanDistance: [[1.0, 1.0]]}[layer]
+    np.testing.assert_allclose(gradient(left, right, layer()), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [kbs.EuclideanDistance, kbs.ManhattanDistance])
+@pytest.mark.parametrize("scale", [1e25, 3e38])
+def test_a_loss_is_finite_only_if_its_gradient_is(layer, scale):
+    encoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, use_bias=False)])
+    encoder.set_weights([np.eye(2)])
+    model = kbs.siamese_model(encoder, layer(), probability=True)
+    model.compile(keras.optimizers.SGD(1e-3), kbs.WeightedBinaryCrossentropy())
+    sides = np.array([[scale, scale], [1.0, 2.0]]), np.array([[0.0, 0.0], [1.0, 2.5]])
+    value = model.train_on_batch(sides, np.array([[1.0], [0.0]]))
+    assert np.isfinite(value) == all(np.isfinite(one).all() for one in model.get_weights())
+
+
+@pytest.mark.parametrize("distance", [1e-15, 1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e19, 1e25, 1e38])
 def test_gradient_is_the_unit_vector_at_every_distance(distance):
     measured = gradient([[0.6 * distance, 0.8 * distance]], [[0.0, 0.0]], kbs.EuclideanDistance())
     np.testing.assert_allclose(measured, [[0.6, 0.8]], atol=1e-6)
@@ -197,6 +233,27 @@ def test_different_shapes_are_named(layer, left, right):
         layer()([np.zeros(left), np.zeros(right)])
     assert str(left) in str(error.value)
     assert str(right) in str(error.value)
+    with pytest.raises(ValueError, match="same shape"):  # when a model is built
+        layer()([keras.Input(batch_shape=left), keras.Input(batch_shape=right)])
+    with pytest.raises(ValueError, match="same shape"):
+        layer().compute_output_shape([left, right])
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [((4,), (5,)), ((4,), (3, 4)), ((), ()), ((None, 4), (None, 5)), ((1,), (4,))]
+)
+@every_distance
+def test_models_of_different_shapes_are_not_built(layer, left, right):
+    with pytest.raises(ValueError, match="same shape"):
+        layer()([keras.Input(left), keras.Input(right)])
+
+
+@every_distance
+def test_unknown_sizes_may_be_equal(layer):
+    for left, right in (((None,), (None,)), ((None,), (4,)), ((None, 4), (7, 4))):
+        model = keras.Model(inputs := [keras.Input(left), keras.Input(right)], layer()(inputs))
+        shape = (2, 7, 4) if len(left) == 2 else (2, 4)
+        assert model.predict([np.ones(shape), np.zeros(shape)], verbose=0).shape == (*shape[:-1], 1)
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((2, 3)), [np.zeros((2, 3))], [np.zeros((2, 3))] * 3])
@@ -204,3 +261,6 @@ def test_different_shapes_are_named(layer, left, right):
 def test_two_inputs_are_needed(layer, inputs):
     with pytest.raises(ValueError, match="list of two embeddings"):
         layer()(inputs)
+    symbolic = [keras.Input((3,)) for _ in inputs] if isinstance(inputs, list) else keras.Input((3,))
+    with pytest.raises(ValueError, match="list of two embeddings"):
+        layer()(symbolic)

@@ -1,7 +1,9 @@
 """Losses on pairs: values, gradients, shapes, class weights, arguments and configuration."""
 
+import copy
 import json
 import math
+import pickle
 from functools import partial
 
 import keras
@@ -419,3 +421,76 @@ def test_config_keeps_the_current_weights_through_json(cls):
     assert again.get_config() == loss.get_config()
     assert dict(again.class_weight) == {0: 0.5, 1: 1.5}
     assert again.dtype == "float16"
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_weights_of_two_classes_of_samples_are_not_taken_for_those_of_pairs(cls):
+    y = np.repeat([0, 1], [95, 5])
+    with pytest.warns(UserWarning, match=r"not the classes of the samples.*similar == 1.*95 times 0 and 5 times 1"):
+        cls(class_weight=kbs.class_weights(y))
+    with pytest.warns(UserWarning, match="not the classes of the samples"):
+        cls().class_weight = kbs.class_weights(y)
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+@pytest.mark.parametrize("kind", [bool, "float32", "float64"])
+def test_weights_of_pair_labels_pass(cls, kind):
+    similar = np.repeat([0, 1], [95, 5])
+    weights = kbs.class_weights(similar.astype(kind))
+    assert dict(cls(class_weight=weights).class_weight) == pytest.approx({0: 100 / 190, 1: 10.0})
+    cls(class_weight=kbs.class_weights(similar == 1))  # the cure
+    cls(class_weight=dict(kbs.class_weights(similar)))
+    cls(class_weight={0: 1, 1: 10})
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_weights_may_name_the_kinds_of_pairs(cls):
+    named = {"similar": 3.0, "different": 0.5}
+    assert dict(cls(class_weight=named).class_weight) == {0: 0.5, 1: 3.0}
+    assert dict(cls(class_weight=named, similar_label=0).class_weight) == {0: 3.0, 1: 0.5}
+    loss = cls()
+    loss.class_weight = named
+    assert dict(loss.class_weight) == {0: 0.5, 1: 3.0}
+    for bad in ({"similar": 1.0}, {"similar": 1.0, "different": -1.0}, {"similar": 1.0, "different": 1.0, 0: 1.0}):
+        with pytest.raises(ValueError, match="Received"):
+            cls(class_weight=bad)
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+@pytest.mark.parametrize("config", [{"class_weight": [1, 2]}, {"class_weight": {"a": 1, "b": 1}}, {"class_weight": 3}])
+def test_a_config_with_bad_weights_is_refused_as_by_the_constructor(cls, config):
+    with pytest.raises((TypeError, ValueError), match=r"`class_weight` must.*Received"):
+        (cls.func if isinstance(cls, partial) else cls).from_config(config)
+
+
+@pytest.mark.parametrize("bad", [[1.0, -5.0], [1.0, math.nan], [math.inf, 1.0], [0.0, 0.0]])
+def test_bad_weights_in_a_file_are_refused(bad):
+    loss, saved = kbs.WeightedContrastiveLoss(class_weight={0: 0.5, 1: 2.0}), {}
+    loss.save_own_variables(saved)
+    saved["class_weight"] = np.array(bad, "float32")
+    with pytest.raises(ValueError, match=">= 0"):
+        loss.load_own_variables(saved)
+    assert dict(loss.class_weight) == {0: 0.5, 1: 2.0}
+
+
+FIXED = {"margin": 0.4, "positive_margin": 0.3, "squared": True, "from_logits": True, "focal_gamma": 1.0}
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_arguments_cannot_be_assigned(cls):
+    loss = cls()
+    config = loss.get_config()
+    for name in ["similar_label", *(name for name in FIXED if hasattr(loss, name))]:
+        with pytest.raises(AttributeError, match=rf"`{name}` cannot be changed.*construct a new.*Received: {name}="):
+            setattr(loss, name, FIXED.get(name, 0))
+    assert loss.get_config() == config
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_a_loss_can_be_copied_and_pickled(cls):
+    loss = cls(class_weight={0: 0.5, 1: 2.0})
+    loss.class_weight = {0: 0.25, 1: 4.0}
+    for again in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert again.get_config() == loss.get_config()
+        again.class_weight = {0: 1.0, 1: 1.0}
+        assert dict(loss.class_weight) == {0: 0.25, 1: 4.0}

@@ -126,7 +126,7 @@ def test_shapes_and_masks(name):
 
 def test_two_rates_have_two_names():
     assert [kbs.TrueAcceptRate(far).name for far in (0.01, 0.001, 1e-5)] == [
-        f"tar_at_far_{far}" for far in ("0.01", "0.001", "1e-05")
+        f"tar_at_far_{far}" for far in ("0_01", "0_001", "1e-05")
     ]
     assert kbs.TrueAcceptRate(0.01, name="mine").name == "mine"
 
@@ -158,3 +158,21 @@ def test_two_rates_have_two_names():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@every_metric
+def test_arguments_cannot_be_assigned(name):
+    metric = make(name)
+    config = metric.get_config()
+    for argument in ("threshold", "far", "resolution", "higher_is_similar", "similar_label", "classes"):
+        if hasattr(metric, argument):
+            with pytest.raises(AttributeError, match=rf"`{argument}` cannot be changed.*Received: {argument}="):
+                setattr(metric, argument, 1)
+    assert metric.get_config() == config
+
+
+@every_metric
+def test_names_of_classes_are_safe_and_apart(name):
+    metric = make(name, classes=["a+b", "a b", "a#b"], name="mine")
+    assert metric.log_names == {"a+b": "mine/a_b_2", "a b": "mine/a b", "a#b": "mine/a_b"}
+    assert list(metric.result()) == ["mine", "mine/a_b_2", "mine/a b", "mine/a_b"]

@@ -77,5 +77,5 @@ def test_accuracy_of_a_class_is_its_error_in_the_report():
     metric = kbs.BalancedPairAccuracy(report.eer_threshold, classes=[0.0, 1.0, 2.0])
     metric.update_state(labels, distances)
     for code in (0.0, 1.0, 2.0):
-        found = 1 - float(metric.result()[f"balanced_pair_accuracy/{code}"])
+        found = 1 - float(metric.result()[metric.log_names[code]])
         assert found == pytest.approx(report.per_class[code]["error"], abs=1e-6)

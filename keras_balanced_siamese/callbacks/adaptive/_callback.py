@@ -12,7 +12,8 @@ from keras_balanced_siamese._backend import attach_state
 from keras_balanced_siamese._checks import one_of, whole
 from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._running_model import is_fitting
-from keras_balanced_siamese._typing import Strategy
+from keras_balanced_siamese._text import log_names
+from keras_balanced_siamese._typing import Label, Strategy
 from keras_balanced_siamese.callbacks._model import weighted_loss_of
 from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.callbacks.adaptive._checks import (
@@ -128,6 +129,7 @@ class AdaptiveClassWeight(DataCallback):
         sink: A function of a line of text.
 
     Attributes:
+        log_names_: A dict from class to its name in `logs`.
         history_: A new list with one dict per epoch: `epoch`, `errors` and the `weights` during the epoch, each a dict
             by class, and `skipped`, the reason why no update followed, or `None`.
 
@@ -135,8 +137,9 @@ class AdaptiveClassWeight(DataCallback):
     `"class_loss/<class>"` and `"val_class_loss/<class>"`. `"class_weight_updated"` is 1, or 0 if the update was
     skipped. `History` records these entries, and so do `CSVLogger` and `TensorBoard` if they follow this callback in
     the list. With more than 50 classes only the smallest and the largest value are logged, as `"class_weight/min"` and
-    `"class_weight/max"`. If another callback has written such entries, the names get a number, as in
-    `"class_weight_1/<class>"`.
+    `"class_weight/max"`. In the name of a class, all characters other than letters, digits, `_`, `-` and spaces become
+    `_`, as experiment trackers and `ModelCheckpoint` refuse them; see `log_names_`. If another callback has written
+    such entries, the names get a number, as in `"class_weight_1/<class>"`.
 
     The adapted weights stay with the target. If `fit` trains the same model again, they are adapted further. If the
     callback, or another one, begins to train another model, the target gets its starting weights again, unless its
@@ -305,6 +308,11 @@ class AdaptiveClassWeight(DataCallback):
             self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
 
     @property
+    def log_names_(self) -> dict[Label, str]:
+        """The name of each class in `logs`."""
+        return log_names([] if self._adapted is None else self._adapted.classes)
+
+    @property
     def history_(self) -> list[dict[str, Any]]:
         """One dict per epoch."""
         return [row.by_class() for row in self._rows]
@@ -325,7 +333,8 @@ class AdaptiveClassWeight(DataCallback):
 
         Raises:
             TypeError: If `state` is not such a state.
-            ValueError: If its `adapt` or its classes differ; the classes may be checked only when `fit` begins.
+            ValueError: If its `adapt` or its classes differ, or its numbers cannot be weights, errors or counts. The
+                classes may be checked only when `fit` begins.
         """
         check_state(state)
         if state["adapt"] != self.adapt:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from keras_balanced_siamese._text import short
+from keras_balanced_siamese._text import log_names, short
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation import evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
@@ -43,12 +43,14 @@ def recorded_errors(record: LossRecord | None, classes: list[Label]) -> ClassErr
 
 
 def logged_errors(logs: dict[str, Any], monitor: str, classes: list[Label], validated: bool) -> ClassErrors:
-    """Return the entries "monitor/class" of `logs`; `validated` is whether the epoch had a validation.
+    """Return the entries "monitor/class" of `logs`, see `log_names`; `validated`: whether the epoch had a validation.
 
     Raises:
         ValueError: If there are none, and a validation would not add them.
     """
-    names = [f"{monitor}/{label}" for label in classes]
+    safe = [f"{monitor}/{name}" for name in log_names(classes).values()]
+    given = [f"{monitor}/{label}" for label in classes]  # as a callback of the user may write them
+    names = [own if own in logs else name for own, name in zip(given, safe, strict=True)]
     if not any(name in logs for name in names):
         problem = f"monitor={monitor!r} needs the entries {short(names)} in `logs`"
         if validated or not monitor.startswith("val_"):

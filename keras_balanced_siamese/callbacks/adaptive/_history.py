@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_balanced_siamese._text import escaped
+from keras_balanced_siamese._text import escaped, log_names
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks.adaptive._targets import AdaptedValues
 
@@ -45,7 +45,7 @@ class EpochRow(NamedTuple):
 
 
 def write_entries(logs: dict[str, Any], prefix: str, classes: list[Label], values: np.ndarray) -> None:
-    """Add an entry "prefix/class" for each class, or the smallest and the largest of many.
+    """Add an entry "prefix/class", see `log_names`, for each class, or the smallest and the largest of many.
 
     If another callback has written entries with this prefix, the prefix gets a number.
     """
@@ -54,7 +54,8 @@ def write_entries(logs: dict[str, Any], prefix: str, classes: list[Label], value
         classes = ["min", "max"]
         values = np.array([known.min(), known.max()] if len(known) else [np.nan, np.nan])
     prefix = _unused(logs, prefix)
-    logs.update({f"{prefix}/{label}": value for label, value in zip(classes, values.tolist(), strict=True)})
+    names = log_names(classes).values()
+    logs.update({f"{prefix}/{name}": value for name, value in zip(names, values.tolist(), strict=True)})
 
 
 def write_entry(logs: dict[str, Any], name: str, value: float) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._checks import finite, positive
+from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.callbacks.adaptive._limits import UpperBounds, factors_of, shrink_to_mean
@@ -51,13 +53,13 @@ class Memory:
         return self.upper_bounds.update(factors_of(values, self.start), errors, neutral)
 
     def state(self, weights: np.ndarray) -> dict[str, Any]:
-        """Return all attributes and the current weights as lists."""
+        """Return all attributes and the current weights as lists, with `None` for a number that is not yet known."""
         bounds = {} if self.upper_bounds is None else vars(self.upper_bounds)
         return {
-            **{name: getattr(self, name).tolist() for name in ARRAYS},
+            **{name: _known(getattr(self, name)) for name in ARRAYS},
             "classes": [str(label) for label in self.classes],
             "weights": weights.tolist(),
-            "upper_bounds": {name: array.tolist() for name, array in bounds.items()},
+            "upper_bounds": {name: _known(array) for name, array in bounds.items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> np.ndarray:
@@ -71,17 +73,64 @@ class Memory:
             raise ValueError(
                 f"The state must be of the classes of the target, {short(classes)}. Received: {short(state['classes'])}"
             )
+        numbers = _numbers(state)
         for name in ARRAYS:
-            setattr(self, name, np.array(state[name]))
+            setattr(self, name, numbers[name])
         if self.upper_bounds is not None and state["upper_bounds"]:
-            self.upper_bounds.restore(state["upper_bounds"])
-        return np.array(state["weights"])
+            self.upper_bounds.restore(numbers)
+        return numbers["weights"]
 
     def _smooth(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         return np.where(np.isnan(old), new, self.momentum * old + (1.0 - self.momentum) * new)
 
 
 def check_state(state: Any) -> None:
-    """Raise if `state` does not have the form that `get_state` returns."""
+    """Raise a TypeError if `state` has not the form that `get_state` returns, a ValueError for impossible numbers."""
     if not isinstance(state, Mapping) or not set(state) >= STATE_KEYS:
         raise TypeError(f"`state` must be what `get_state` returned. Received: state={short(state)}")
+    _numbers(state)
+
+
+def _numbers(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Check the numbers of a state and return them as arrays.
+
+    Raises:
+        ValueError: If they cannot be weights, errors, counts or bounds.
+    """
+    classes, bounds = state["classes"], state["upper_bounds"]
+    numbers = {name: align_weights(_by_class(state, name, classes), classes, name) for name in ("start", "weights")}
+    numbers |= {name: _checked(state, name, classes, np.nan) for name in ("errors", "counts")}
+    if bounds:
+        numbers |= {name: _checked(bounds, name, classes) for name in ("highest", "waited")}
+        numbers |= {
+            "best": _checked(bounds, "best", classes, np.inf),
+            "bound": np.array(positive("bound", bounds["bound"])),
+        }
+    lowest = {"counts": 0.0, "waited": 0.0, "highest": np.finfo(np.float64).tiny}
+    for name, least in lowest.items():
+        if name in numbers and (numbers[name] < least).any():
+            raise ValueError(
+                f"`{name}` of the state must be at least 0. Received: {name}={short(numbers[name].tolist())}"
+            )
+    return numbers
+
+
+def _by_class(state: Mapping[str, Any], name: str, classes: list[str]) -> dict[str, Any]:
+    """Return a list of a state as a dict by class."""
+    values = state.get(name)
+    if not isinstance(values, (list, tuple)) or len(values) != len(classes):
+        raise ValueError(f"`{name}` of the state must have one number per class. Received: {name}={short(values)}")
+    return dict(zip(classes, values, strict=True))
+
+
+def _checked(state: Mapping[str, Any], name: str, classes: list[str], missing: float | None = None) -> np.ndarray:
+    """Return a list of a state as an array `(C,)`, with `missing` for `None` or NaN."""
+    given = [missing if one is None or one != one else one for one in _by_class(state, name, classes).values()]
+    return np.array([one if one is missing else finite(name, one) for one in given])
+
+
+def _known(array: np.ndarray) -> Any:
+    """Return numbers as JSON can hold them: `None` in place of NaN and infinity."""
+    finite_or_none = np.array(array, object)
+    finite_or_none[~np.isfinite(array)] = None
+    return finite_or_none.tolist()

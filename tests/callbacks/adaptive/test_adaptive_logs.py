@@ -1,6 +1,7 @@
 """Entries in the logs, the history and the printed lines of `AdaptiveClassWeight`."""
 
 import math
+import re
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from toy import clusters, compiled
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese import AdaptiveClassWeight
+from keras_balanced_siamese._text import log_names
 from keras_balanced_siamese.callbacks.adaptive._history import write_entries
 
 
@@ -67,6 +69,54 @@ def test_many_classes_are_logged_as_smallest_and_largest():
     assert (logs["class_error/min"], logs["class_error/max"]) == (0.0, 1.0)
     assert "class_weight/min" in logs
     assert "class_weight/0" not in logs
+
+
+STRANGE = ["a (1)", "a [1]", "b, c's", "b_ c_s", "50 %", "x+y", "x#y", "x.y", "x_y", "ä/ö", "{0}", ".."]
+
+
+@pytest.mark.numpy_only
+def test_entries_have_names_that_trackers_and_checkpoints_accept():
+    names = log_names(STRANGE)
+    assert list(names) == STRANGE
+    assert len(set(names.values())) == len(STRANGE)  # two labels stay apart
+    assert (names["x_y"], names["b_ c_s"], names["50 %"]) == ("x_y", "b_ c_s", "50 _")
+    assert log_names(STRANGE[::-1]) == names
+    logs = {}
+    write_entries(logs, "class_weight", STRANGE, np.arange(12.0))
+    for label, value in zip(STRANGE, np.arange(12.0), strict=True):
+        name = f"class_weight/{names[label]}"
+        assert logs[name] == value
+        assert re.fullmatch(r"[/\w \-]+", name)  # MLflow also takes points and colons
+        assert ("{" + name + ":.0f}").format(**logs) == f"{value:.0f}"  # as ModelCheckpoint does
+
+
+def test_monitored_entries_are_found_by_their_safe_or_their_own_names(x):
+    labels = ["a (1)", "a [1]", "b"]
+    pairs = kbs.BalancedPairSequence(x[:30], np.repeat(labels, 10), batch_size=8, seed=0)
+    callback = AdaptiveClassWeight(pairs, monitor="error")
+    callback.set_model(compiled())
+    names = callback.log_names_
+    assert list(names) == labels
+    for epoch, entries in enumerate((names.values(), labels)):
+        callback.on_epoch_begin(epoch)
+        logs = {f"error/{name}": 0.1 * k for k, name in enumerate(entries)}
+        callback.on_epoch_end(epoch, logs)
+        assert callback.history_[epoch]["errors"] == pytest.approx({"a (1)": 0.0, "a [1]": 0.1, "b": 0.2})
+        assert logs[f"class_error/{names['a [1]']}"] == pytest.approx(0.1)
+
+
+def test_a_metric_per_class_and_its_monitor_agree_on_names(x):
+    labels = ["a (1)", "a [1]", "b.5"]
+    y = np.repeat(labels, [30, 20, 9])
+    pairs = kbs.BalancedPairSequence(x, y, batch_size=8, seed=0, with_classes=True)
+    metric = kbs.VerificationAUC(classes=labels, name="auc")
+    model = compiled(metrics=[metric])
+    validation = kbs.BalancedPairSequence(x, y, batch_size=8, seed=1, redraw=False, with_classes=True)
+    callback = AdaptiveClassWeight(pairs, monitor="val_auc", strategy=lambda errors, weights, epoch: weights)
+    history = model.fit(pairs, validation_data=validation, epochs=2, verbose=0, callbacks=[callback]).history
+    for label, name in metric.log_names.items():
+        assert "." not in name
+        assert callback.history_[1]["errors"][label] == pytest.approx(history[f"val_{name}"][1])
 
 
 @pytest.mark.numpy_only

@@ -249,3 +249,51 @@ def test_shares_have_the_sum_one_where_bounds_leave_no_room():
     simulate(narrow, [[math.nan, 0.9]])  # only one of both may move, and has to
     assert shares_of(pairs).sum() == pytest.approx(1.0, abs=1e-12)
     assert shares_of(pairs)[1] < 0.5
+
+
+def strict(state):
+    """A state through JSON that knows no NaN."""
+    return json.loads(json.dumps(state, allow_nan=False))
+
+
+def test_a_state_is_strict_json_before_the_first_epoch_too(pairs):
+    callback = AdaptiveClassWeight(pairs, monitor="error")
+    callback.set_model(compiled())
+    again = AdaptiveClassWeight(pairs, monitor="error")
+    again.set_state(strict(callback.get_state()))
+    later, _ = simulate(again, [[0.1, 0.2, 0.3]] * 4)
+    np.testing.assert_array_equal(
+        later, simulate(AdaptiveClassWeight(sequence(), monitor="error"), [[0.1, 0.2, 0.3]] * 4)[0]
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -5.0, 1e39, "2", None])
+@pytest.mark.parametrize("name", ["weights", "start"])
+@pytest.mark.parametrize("started", [True, False])
+def test_a_state_with_impossible_weights_is_refused(bad, name, started, pairs):
+    callback = AdaptiveClassWeight(pairs, monitor="error")
+    simulate(callback, [[0.1, 0.2, 0.3]] * 3)
+    state, weights = callback.get_state(), dict(pairs.class_weight)
+    target = callback if started else AdaptiveClassWeight(pairs, monitor="error")
+    for values in ([*state[name][:-1], bad], [0.0] * 3, state[name][:2], 1.0):
+        with pytest.raises((ValueError, TypeError), match=f"`{name}`.*Received"):
+            target.set_state({**state, name: values})
+    assert dict(pairs.class_weight) == weights
+    assert callback.get_state() == state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"errors": [math.inf, 0.1, 0.1]},
+        {"counts": [-1.0, 1.0, 1.0]},
+        {"upper_bounds": {"bound": -1.0, "highest": [1.0] * 3, "waited": [0.0] * 3, "best": [1.0] * 3}},
+        {"upper_bounds": {"bound": 9.0, "highest": [0.0] * 3, "waited": [0.0] * 3, "best": [1.0] * 3}},
+        {"upper_bounds": {"bound": 9.0, "highest": [1.0] * 2, "waited": [0.0] * 3, "best": [1.0] * 3}},
+    ],
+)
+def test_a_state_with_impossible_statistics_is_refused(change, pairs):
+    callback = AdaptiveClassWeight(pairs, monitor="error")
+    simulate(callback, [[0.1, 0.2, 0.3]] * 3)
+    with pytest.raises(ValueError, match="Received"):
+        callback.set_state({**callback.get_state(), **change})
