@@ -1,5 +1,6 @@
 """Keras features around `fit`: ways to compile, mixed precision, callbacks, saved models, validation data."""
 
+import contextlib
 import copy
 import csv
 import warnings
@@ -224,7 +225,6 @@ def test_a_checkpoint_may_be_named_after_a_rate(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:On this backend a step that is already compiled:UserWarning")
-@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")  # Keras, after the error
 def test_weights_files_with_impossible_class_weights_are_refused(tmp_path):
     path = str(tmp_path / "model.weights.h5")
     model, other = compiled(), compiled()
@@ -232,6 +232,9 @@ def test_weights_files_with_impossible_class_weights_are_refused(tmp_path):
         fit(one, sequence(), [], epochs=1)
     model.loss.live_weights.set_weights_of_classes([1.0, -5.0])
     model.save_weights(path)
-    with pytest.raises(ValueError, match=">= 0"):
-        other.load_weights(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with contextlib.suppress(ValueError):  # an older Keras drops it
+            other.load_weights(path)
+    assert any("class weights in the file are not loaded" in str(one.message) for one in caught)
     assert dict(other.loss.class_weight) == {0: 1.0, 1: 1.0}

@@ -110,7 +110,11 @@ class WeightedLoss(FixedArguments, Loss):
             )
             return
         weights = np.asarray(store["class_weight"], np.float64).tolist()
-        self.live_weights.set_weights_of_classes(align_weights(dict(zip(own, weights, strict=True)), own))
+        try:
+            self.live_weights.set_weights_of_classes(align_weights(dict(zip(own, weights, strict=True)), own))
+        except ValueError as error:  # which an older Keras drops
+            warnings.warn(f"The class weights in the file are not loaded. {error}", stacklevel=2)
+            raise
 
 
 def _integer(label: Any) -> Any:

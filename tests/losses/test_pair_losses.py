@@ -468,7 +468,7 @@ def test_bad_weights_in_a_file_are_refused(bad):
     loss, saved = kbs.WeightedContrastiveLoss(class_weight={0: 0.5, 1: 2.0}), {}
     loss.save_own_variables(saved)
     saved["class_weight"] = np.array(bad, "float32")
-    with pytest.raises(ValueError, match=">= 0"):
+    with pytest.raises(ValueError, match=">= 0"), pytest.warns(UserWarning, match="not loaded"):
         loss.load_own_variables(saved)
     assert dict(loss.class_weight) == {0: 0.5, 1: 2.0}
 
