@@ -21,9 +21,10 @@ class ModelOutput(NamedTuple):
 def output_of(model: Any) -> ModelOutput | None:
     """Return the output of a functional model; `None` for other models, several outputs, or an unknown layer."""
     tensors: Any = getattr(model, "outputs", None) or ()
-    if len(tensors) != 1:
-        return None
-    tensor = tensors[0]
+    return _output(tensors[0]) if len(tensors) == 1 else None
+
+
+def _output(tensor: Any) -> ModelOutput | None:
     layer = _layer_of(tensor)
     while layer is not None and _passes_on(layer):
         tensor = layer.input
@@ -56,15 +57,20 @@ def higher_is_similar(model: Any, similar_label: int = 1) -> bool:
     Raises:
         ValueError: If they do not tell, or contradict each other.
     """
-    losses, output = losses_of(model), output_of(model)
-    known = {loss.higher_is_similar for loss in losses if hasattr(loss, "higher_is_similar")}
-    known |= {similar_label == 1 for loss in losses if _is_crossentropy(loss)}
-    known |= set() if output is None else {GROWS[output.kind]}
-    if len(known) != 1:
+    tensors: Any = getattr(model, "outputs", None) or ()
+    losses, outputs = losses_of(model), [_output(tensor) for tensor in tensors]
+    known: set[Any] = {None if output is None else GROWS[output.kind] for output in outputs}
+    if len(outputs) < 2:  # of several, one cannot tell which loss belongs to which
+        of_losses = {loss.higher_is_similar for loss in losses if hasattr(loss, "higher_is_similar")}
+        of_losses |= {similar_label == 1 for loss in losses if _is_crossentropy(loss)}
+        is_probability = any(output is not None and output.kind == "probability" for output in outputs)
+        known = of_losses if is_probability and of_losses else (known - {None}) | of_losses
+    if len(known) != 1 or None in known:
+        found = ", ".join(str(output or "an output of an unknown kind") for output in outputs) or "a model"
         raise ValueError(
             "Does a high output mean similar or different? The loss of the model and its last layer "
-            f"{'contradict each other' if known else 'do not tell'}: pass `higher_is_similar`, True for probabilities "
-            f"and similarities, False for distances. Received: {output or 'a model'}, with loss={losses}"
+            f"{'contradict each other' if len(known) > 1 else 'do not tell'}: pass `higher_is_similar`, True for "
+            f"probabilities and similarities, False for distances. Received: {found}, with loss={losses}"
         )
     return known.pop()
 

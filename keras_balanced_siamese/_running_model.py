@@ -6,6 +6,8 @@ stack.
 
 import sys
 import threading
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any, NamedTuple
 
 import keras
@@ -13,6 +15,13 @@ import keras
 from keras_balanced_siamese._backend import is_stack_readable
 
 ENTRIES = ("fit", "evaluate", "train_on_batch", "test_on_batch")
+CONTAINERS = ("CompileLoss", "CompileMetrics", "MetricsList", "LossesContainer", "MetricsContainer")
+STEPS = ("train_step", "test_step")
+
+
+REVERSED_LABELS = (
+    "A `BalancedPairSequence` labels similar pairs 1: leave out `similar_label`. Received: similar_label=0"
+)
 
 
 class RunningModel(NamedTuple):
@@ -21,45 +30,66 @@ class RunningModel(NamedTuple):
     model: Any
     x: Any
     y: Any
+    compiled: bool  # whether Keras calls what was passed to `compile`, and not a training step written by hand
 
 
-def running_model() -> RunningModel | None:
-    """Return the model whose method calls the caller; `None` outside of a model, as in a loop of one's own."""
+def running_model(part: Any) -> RunningModel | None:
+    """Return the model that calls its loss or metric `part` on its output.
+
+    It is `None` for any other call: in a loop of one's own, in a callback or a layer, or inside another loss or metric.
+    """
     if not is_stack_readable():
         return None
-    model, frame = None, sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_varnames[:1] == ("self",):
-            given = frame.f_locals
-            if model is None and isinstance(given.get("self"), keras.Model):
-                model = given.get("self")
-            if model is not None and given.get("self") is model and frame.f_code.co_name in ENTRIES:
-                return RunningModel(model, given.get("x"), given.get("y"))
-        frame = frame.f_back
-    return None if model is None else RunningModel(model, None, None)
+    model, compiled = None, False
+    for frame, owner in _owners(sys._getframe(1)):
+        if model is not None:
+            if owner is model and frame.f_code.co_name in ENTRIES:
+                return RunningModel(model, frame.f_locals.get("x"), frame.f_locals.get("y"), compiled)
+        elif type(owner).__name__ in CONTAINERS:
+            compiled = True
+        elif isinstance(owner, keras.Model) and (compiled or frame.f_code.co_name in STEPS):
+            model = owner
+        elif owner is not part:
+            return None
+    return None if model is None else RunningModel(model, None, None, compiled)
+
+
+def label_kind(x: Any) -> str | None:
+    """Return the kind of labels that a sequence of this package yields; `None` for all other data.
+
+    A subclass with its own batches may yield anything.
+    """
+    own = getattr(type(x), "__getitem__", None)
+    return getattr(x, "label_kind", None) if __package__ == getattr(own, "__module__", "").split(".")[0] else None
 
 
 def is_scoring() -> bool:
-    """Return whether `evaluate` or `predict` of a model reads its data just now, and not `fit`.
+    """Return whether `evaluate` or `predict` of a model, or a callback, reads its data just now, and not `fit`.
 
     The calls of this thread are searched first, then those of the main thread, which waits while a backend reads the
     data in another one.
     """
     for thread in (threading.get_ident(), threading.main_thread().ident):
-        frame = None if thread is None else sys._current_frames().get(thread)
-        while frame is not None:
-            name = frame.f_code.co_name
-            if name in ("fit", "evaluate", "predict") and isinstance(frame.f_locals.get("self"), keras.Model):
-                return name != "fit"
-            frame = frame.f_back
+        for frame, owner in _owners(None if thread is None else sys._current_frames().get(thread)):
+            if isinstance(owner, keras.callbacks.Callback):
+                return True
+            if isinstance(owner, keras.Model) and frame.f_code.co_name in ("fit", "evaluate", "predict"):
+                return frame.f_code.co_name != "fit"
     return False
 
 
 def is_fitting(model: Any) -> bool:
     """Return whether `fit` of the model is running, which a flag could not tell after an interruption."""
-    frame = sys._getframe()
+    calls = _owners(sys._getframe(1))
+    return any(owner is model and frame.f_code.co_name == "fit" for frame, owner in calls)
+
+
+def _owners(frame: FrameType | None) -> Iterator[tuple[FrameType, Any]]:
+    """Yield the calls of methods in progress, the newest first, with the objects they belong to."""
     while frame is not None:
-        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
-            return True
+        code = frame.f_code
+        if "self" in code.co_varnames[:1] or "self" in code.co_freevars:
+            owner = frame.f_locals.get("self")
+            if owner is not None:
+                yield frame, owner
         frame = frame.f_back
-    return False

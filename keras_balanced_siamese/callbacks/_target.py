@@ -7,6 +7,7 @@ import keras
 
 from keras_balanced_siamese.sampling import EpochSequence
 
+PEEKED = 2  # batches that Keras may have taken before the training begins
 MODELS = ("model", "_model", "encoder", "encoder_")
 
 
@@ -35,7 +36,7 @@ class DataCallback(keras.callbacks.Callback):
         `name` is the argument of the callback, and `effect` what the callback has not done therefore.
         """
         before, self._served_before = self._served_before, None  # later epochs may come from a cache
-        if before is None or data.batches_served > before:
+        if before is None or len(data) <= PEEKED or data.batches_served > before:
             return
         me = type(self).__name__
         raise ValueError(

@@ -103,6 +103,6 @@ def _warn_if_reversed(report: PairReport) -> None:
         warnings.warn(
             f"Different pairs are closer than similar ones (area under the ROC curve {report.roc_auc:.3f}): are these "
             "distances, small for similar pairs, and is 1 the label of similar pairs? Pass probabilities and "
-            "similarities with a minus sign.",
+            "similarities with a minus sign, or `higher_is_similar=True` where a model returns them.",
             stacklevel=3,
         )

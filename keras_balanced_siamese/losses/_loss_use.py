@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_balanced_siamese._backend import metrics_of
 from keras_balanced_siamese._model_output import ModelOutput, output_of
-from keras_balanced_siamese._running_model import RunningModel, running_model
+from keras_balanced_siamese._running_model import REVERSED_LABELS, RunningModel, label_kind, running_model
 from keras_balanced_siamese._text import short
 
 CURES = {  # what the loss takes -> what fits it, and what fits a model that returns something else
@@ -33,58 +33,57 @@ CURES = {  # what the loss takes -> what fits it, and what fits a model that ret
 }
 
 
-class LossUse:
-    """The model and data with which a loss was checked last, so that each is checked once."""
+def check_use(loss: Any, checked: tuple[int, ...]) -> tuple[int, ...]:
+    """Check a loss that its model calls; return what was checked, so that each model and its data are checked once.
 
-    def __init__(self) -> None:
-        self._checked: tuple[int, ...] = ()
-
-    def check(self, loss: Any) -> None:
-        """Check a loss that is being called by a model; outside of a model nothing is known.
-
-        Raises:
-            ValueError: If the model returns something else than the loss takes, or labels are of the wrong kind.
-        """
-        running = running_model()
-        if running is None or tuple(map(id, running)) == self._checked:
-            return
+    Raises:
+        ValueError: If the model returns something else than the loss takes, or labels are of the wrong kind.
+    """
+    running = running_model(loss)
+    if running is None or not running.compiled or len(getattr(running.model, "outputs", None) or [0]) > 1:
+        return checked
+    use = tuple(map(id, running))
+    if use == checked:
+        return checked
+    try:
         output = output_of(running.model)
         if output is not None:
-            _check_output(loss, output)
-            if output.kind == "distance":
-                _warn_of_metrics(running.model, output)
+            _check_output(loss, output, running.model)
         _check_data(loss, running)
-        self._checked = tuple(map(id, running))
+    except ValueError:
+        running.model.train_function = running.model.test_function = None  # they may be built in part
+        raise
+    if output is not None and output.kind == "distance":
+        _warn_of_metrics(running.model, output)
+    return use
 
 
-def _check_output(loss: Any, output: ModelOutput) -> None:
+def _check_output(loss: Any, output: ModelOutput, model: Any) -> None:
     needs, cures = CURES[loss.takes]
-    if output.kind in cures:
+    of_embedding = loss.takes == "embedding" and len(model.inputs) == 1  # a sigmoid can end an encoder, too
+    if output.kind in cures and not of_embedding:
         raise ValueError(
             f"`{type(loss).__name__}` takes {needs}. For this model use {cures[output.kind]}. Received: {output}"
         )
 
 
 def _check_data(loss: Any, running: RunningModel) -> None:
-    kind = getattr(running.x, "label_kind", None)  # of a sequence of this package
-    of_pairs = loss.takes != "embedding"
+    kind, of_pairs = label_kind(running.x), loss.takes != "embedding"
     if kind is not None and (kind == "pair labels") != of_pairs:
         cure = "`BalancedPairSequence`" if of_pairs else "`BalancedBatchSequence`"
         raise ValueError(
             f"`{type(loss).__name__}` takes {'pair labels' if of_pairs else 'class labels'}: use a {cure}. "
             f"Received: a {type(running.x).__name__}, which yields {kind}"
         )
-    if of_pairs and kind is not None and loss.similar_label == 0:
-        raise ValueError(
-            "A `BalancedPairSequence` labels similar pairs 1: leave out `similar_label`. Received: similar_label=0"
-        )
-    if of_pairs and kind is None:
-        check_pair_labels(running.y)
+    if kind is not None and of_pairs and loss.similar_label == 0:
+        raise ValueError(REVERSED_LABELS)
+    if kind is None and of_pairs:
+        _check_pair_labels(running.y)
 
 
-def check_pair_labels(y: Any) -> None:
+def _check_pair_labels(y: Any) -> None:
     """Raise if an array of pair labels has values outside of `[0, 1]`; other data are not looked at."""
-    if not (isinstance(y, (np.ndarray, list)) or hasattr(y, "to_numpy")):
+    if not (isinstance(y, np.ndarray) or hasattr(y, "to_numpy")):
         return
     labels = np.asarray(y)
     if labels.shape[1:] == (3,):  # the classes of both sides follow
@@ -92,7 +91,7 @@ def check_pair_labels(y: Any) -> None:
     if labels.dtype.kind not in "fiu" or not labels.size or labels.ndim > 2:
         return
     lowest, highest = labels.min(), labels.max()
-    if lowest < 0 or highest > 1:
+    if not (lowest >= 0 and highest <= 1):  # true for NaN
         cure = "; class labels are for the losses on embeddings"
         if (lowest, highest) == (-1, 1):
             cure = ": pass `(y + 1) / 2`"

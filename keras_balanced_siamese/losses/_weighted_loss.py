@@ -12,7 +12,7 @@ from keras_balanced_siamese._fixed_arguments import FixedArguments
 from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import ClassWeights, Label, Tensor
 from keras_balanced_siamese.losses._live_class_weights import LiveClassWeights
-from keras_balanced_siamese.losses._loss_use import LossUse
+from keras_balanced_siamese.losses._loss_use import check_use
 
 
 class WeightedLoss(FixedArguments, Loss):
@@ -30,7 +30,7 @@ class WeightedLoss(FixedArguments, Loss):
 
     def __init__(self, class_weight: ClassWeights | None, labels: list[Any] | None, **kwargs: Any):
         super().__init__(**kwargs)
-        self._use = LossUse()
+        self._checked: tuple[int, ...] = ()
         self.live_weights = None
         self._labels = labels or []
         if labels is not None:
@@ -39,7 +39,7 @@ class WeightedLoss(FixedArguments, Loss):
             self.live_weights = LiveClassWeights(codes, weights)
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
-        self._use.check(self)
+        self._checked = check_use(self, self._checked)
         return super().__call__(y_true, y_pred, sample_weight)
 
     @property

@@ -8,6 +8,7 @@ from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._pair_loss import WeightedPairLoss, align
 
 EPSILON = 1e-7
+ROUNDING = 1e-3  # a number farther outside of 0 to 1 is no probability
 
 
 def binary_crossentropy(target: Tensor, probability: Tensor, gamma: float = 0.0) -> Tensor:
@@ -69,7 +70,7 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
         - `y_true`: labels `(batch, 1)` or `(batch,)`, from 0 to 1; the loss of other labels is NaN. Convert labels -1
           and 1 by `(y + 1) / 2`. Of three columns, as from `BalancedPairSequence(with_classes=True)`, the first is the
           label.
-        - `y_pred`: probabilities (or logits) `(batch, 1)` or `(batch,)`.
+        - `y_pred`: probabilities (or logits) `(batch, 1)` or `(batch,)`; the loss of numbers outside of 0 to 1 is NaN.
         - `sample_weight`: optional `(batch,)`, factors of the weighted losses.
 
     Raises:
@@ -111,6 +112,9 @@ class WeightedBinaryCrossentropy(WeightedPairLoss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels, prediction = align(y_true, y_pred)  # each (batch,)
         target = self._similar(labels) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        if not self.from_logits:  # distances, for example, would be clipped, and have no gradient
+            inside = ops.logical_and(prediction >= -ROUNDING, prediction <= 1.0 + ROUNDING)
+            prediction = ops.where(inside, prediction, ops.cast(float("nan"), prediction.dtype))
         entropy = binary_crossentropy_from_logits if self.from_logits else binary_crossentropy
         return self._weigh(labels, entropy(target, prediction, self.focal_gamma))
 

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import add_metric_variable, ops, to_numpy
+from keras_balanced_siamese._backend import add_metric_variable, is_stack_readable, ops, to_numpy
 from keras_balanced_siamese._checks import finite, flag
 from keras_balanced_siamese._fixed_arguments import FixedArguments
 from keras_balanced_siamese._model_output import higher_is_similar
-from keras_balanced_siamese._running_model import running_model
+from keras_balanced_siamese._running_model import REVERSED_LABELS, label_kind, running_model
 from keras_balanced_siamese._text import log_names
 from keras_balanced_siamese._typing import Label, Tensor
 from keras_balanced_siamese.metrics._labelled_scores import LabelledScores, labelled_scores
@@ -139,14 +139,19 @@ class PairHistogram(FixedArguments, keras.metrics.Metric):
         """Return whether the scores grow with similarity."""
         if self.higher_is_similar is not None:
             return self.higher_is_similar
-        running = running_model()
-        if running is None:  # a step that was compiled before, or a loop of one's own
-            return self._negate
-        if self.similar_label == 0 and getattr(running.x, "label_kind", None) == "pair labels":
-            raise ValueError(
-                "A `BalancedPairSequence` labels similar pairs 1: leave out `similar_label`. Received: similar_label=0"
-            )
-        return higher_is_similar(running.model, self.similar_label)
+        if not is_stack_readable():
+            return self._negate  # as when the model was built
+        running = running_model(self)
+        if running is None:
+            return False
+        if self.similar_label == 0 and label_kind(running.x) == "pair labels":
+            raise ValueError(REVERSED_LABELS)
+        try:
+            return higher_is_similar(running.model, self.similar_label)
+        except ValueError:
+            if running.compiled:
+                raise
+            return False
 
     def _values(self, similar: Tensor, different: Tensor) -> Tensor:
         raise NotImplementedError

@@ -189,7 +189,7 @@ class EpochSequence(PyDataset):
         Keras shuffles the batches by Python's global random generator.
         """
         self._epoch = whole("epoch", epoch, 0)
-        self._served.of_epoch = 0
+        self._served.begin_epoch()
 
     def reset(self) -> None:
         """Return to the state after construction: epoch 0, starting class weights and shares, no mined pairs.

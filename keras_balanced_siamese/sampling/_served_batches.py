@@ -10,28 +10,31 @@ from keras_balanced_siamese._running_model import is_scoring
 
 
 class ServedBatches:
-    """Numbers of batches, in this process and in processes that are forked from it.
-
-    Attributes:
-        of_epoch: Since the epoch was set; batches of other processes are not included.
-    """
+    """Numbers of batches, in this process and in processes that are forked from it."""
 
     def __init__(self) -> None:
-        self.of_epoch = 0
-        self._total = np.frombuffer(mmap.mmap(-1, 8), np.int64)  # memory that forked processes share
+        self._counts = np.frombuffer(mmap.mmap(-1, 16), np.int64)  # memory that forked processes share
 
     @property
     def total(self) -> int:
         """All batches so far."""
-        return int(self._total[0])
+        return int(self._counts[0])
+
+    @property
+    def of_epoch(self) -> int:
+        """Batches since the epoch was set."""
+        return int(self._counts[1])
 
     def add(self) -> None:
         """Count a batch."""
-        self.of_epoch += 1
-        self._total[0] += 1
+        self._counts += 1
+
+    def begin_epoch(self) -> None:
+        """Set the count of the epoch to 0."""
+        self._counts[1] = 0
 
     def __reduce__(self) -> Any:
-        self._total[0] += 1  # a copy begins at 0, and may serve batches in another process
+        self._counts[0] += 1  # a copy begins at 0, and may serve batches in another process
         return ServedBatches, ()
 
 

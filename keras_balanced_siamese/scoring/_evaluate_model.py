@@ -9,7 +9,6 @@ import numpy as np
 from keras_balanced_siamese._checks import flag, one_of
 from keras_balanced_siamese._model_output import higher_is_similar as direction_of
 from keras_balanced_siamese._model_output import output_of
-from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import COSTS, FARS, Costs, PairReport, evaluate_embeddings, evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
@@ -19,6 +18,7 @@ from keras_balanced_siamese.scoring._pairs import (
     ReadyPairs,
     Samples,
     class_pairs,
+    is_stacked,
     leaves,
     looks_like_pairs,
     ready_pairs,
@@ -102,9 +102,7 @@ def evaluate_model(
     }
     opened = _open(model, data)
     if classes is not None and not isinstance(opened, ReadyPairs):
-        raise ValueError(
-            f"`classes` is for ready pairs; samples and sequences have their own. Received: data {short(data)}"
-        )
+        raise ValueError(f"`classes` is for ready pairs; the other data have their own. Received: {_kinds(data)}")
     if _returns_scores(model, opened):
         _refuse("distance", distance, "encoders; this model compares the pairs itself")
         grows = direction_of(model) if higher_is_similar is None else flag("higher_is_similar", higher_is_similar)
@@ -141,12 +139,22 @@ def _open(model: Any, data: Any) -> BalancedPairSequence | ReadyPairs | Samples:
     if not isinstance(data, tuple) or len(data) != 2 or data[1] is None or np.shape(data[1])[1:] not in ((), (1,)):
         raise TypeError(
             "`data` must be a `BalancedPairSequence`, samples and their class labels (x, y), or ready pairs "
-            f"((left, right), similar). Received: {type(data).__name__} {short(data)}"
+            f"((left, right), similar). Received: {_kinds(data)}"
         )
     x, y = data
     ready, inputs = looks_like_pairs(x, y), getattr(model, "inputs", None)
-    if inputs and isinstance(x, (list, tuple)) and len(x) == 2:
-        ready = len(leaves(x)) == len(inputs) * (1 if _ends_in_scores(model) else 2)
+    if inputs and _ends_in_scores(model):
+        if len(leaves(x)) == len(inputs):  # what the model takes
+            return ready_pairs(x, y, as_given=True)
+        ready = len(inputs) == 2 and is_stacked(x)
+    elif inputs and isinstance(x, (list, tuple, Mapping)):
+        if ready and len(leaves(x)) == len(inputs):
+            raise ValueError(
+                "These data look like ready pairs, two sides of one form and labels 0 and 1, and the model does not "
+                "return one score per pair. For samples with two inputs of one form and class labels, give the labels "
+                f"names. Received: {len(inputs)} inputs and outputs of shape {tuple(model.outputs[0].shape)}"
+            )
+        ready = len(leaves(x)) == 2 * len(inputs) and len(x) == 2
     return ready_pairs(x, y) if ready else Samples(x, y)
 
 
@@ -160,6 +168,11 @@ def _returns_scores(model: Any, opened: BalancedPairSequence | ReadyPairs | Samp
 def _ends_in_scores(model: Any) -> bool:
     shape = tuple(model.outputs[0].shape)
     return output_of(model) is not None or (shape[1:] in ((), (1,)) and len(model.inputs) > 1)
+
+
+def _kinds(data: Any) -> str:
+    kinds = ", ".join(type(one).__name__ for one in data) if isinstance(data, (list, tuple)) else ""
+    return f"{type(data).__name__}{f' of {kinds}' if kinds else ''}"
 
 
 def _refuse(name: str, value: Any, purpose: str) -> None:

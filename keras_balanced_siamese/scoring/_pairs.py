@@ -31,9 +31,12 @@ def open_pairs(data: Any) -> BalancedPairSequence | ReadyPairs:
     return class_pairs(data)
 
 
-def ready_pairs(x: Any, similar: Any) -> ReadyPairs:
-    """Check pairs that were made elsewhere: two sides or an array `(n, 2, ...)`, and their labels 0 and 1."""
-    sides, labels = both_sides(x), np.asarray(similar).reshape(-1)
+def ready_pairs(x: Any, similar: Any, as_given: bool = False) -> ReadyPairs:
+    """Check pairs that were made elsewhere: two sides or an array `(n, 2, ...)`, and their labels 0 and 1.
+
+    `as_given` keeps the array for a model that takes it.
+    """
+    sides, labels = x if as_given else both_sides(x), np.asarray(similar).reshape(-1)
     lengths = [len(array) for array in leaves(sides)]
     if any(length != len(labels) for length in lengths):
         raise ValueError(
@@ -84,20 +87,28 @@ def fixed(pairs: BalancedPairSequence) -> BalancedPairSequence:
 
 
 def looks_like_pairs(x: Any, y: Any) -> bool:
-    """Return whether data has the form of pairs and pair labels for Keras."""
-    if isinstance(x, (list, tuple)):
-        if len(x) != 2 or np.ndim(x[0]) < 2:
-            return False
-    elif len(getattr(x, "shape", ())) < 3 or x.shape[1] != 2:
-        return False
+    """Return whether data has the form of pairs and pair labels for Keras.
+
+    Whole numbers 0 and 1 can also be the classes of stacked samples, so pairs in one array need labels of another type.
+    """
     labels = np.asarray(y)
-    like_pair_labels = labels.dtype.kind in "fb" or labels.ndim == 2
-    return like_pair_labels and set(np.unique(labels).tolist()) <= {0, 1}
+    if isinstance(x, (list, tuple)):
+        shapes = [np.shape(side) for side in x if not isinstance(side, (list, tuple, Mapping))]
+        if len(x) != 2 or len(shapes) != 2 or len(shapes[0]) < 2 or shapes[0][1:] != shapes[1][1:]:
+            return False
+    elif not is_stacked(x) or (labels.dtype.kind not in "fb" and labels.ndim == 1):
+        return False
+    return labels.dtype.kind in "biuf" and set(np.unique(labels).tolist()) <= {0, 1}
+
+
+def is_stacked(x: Any) -> bool:
+    """Return whether `x` can be pairs in one array `(n, 2, ...)`."""
+    return len(getattr(x, "shape", ())) > 2 and x.shape[1] == 2
 
 
 def both_sides(x: Any) -> Any:
     """Return both sides of pairs, also of one array `(n, 2, ...)`."""
-    return x if isinstance(x, (list, tuple, dict)) else (x[:, 0], x[:, 1])
+    return (x[:, 0], x[:, 1]) if is_stacked(x) else x
 
 
 def leaves(inputs: Any) -> list[Any]:

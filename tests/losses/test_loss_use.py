@@ -174,16 +174,77 @@ def test_metrics_for_high_scores_do_not_warn_on_probabilities():
     model.fit([LEFT, RIGHT], SIMILAR, verbose=0)
 
 
-def test_a_custom_train_step_is_checked_too():
-    class Trained(keras.Model):
-        def train_step(self, *data):
-            raise self.compute(*data[-1])
+def test_a_loss_in_other_places_is_not_compared_with_the_model():
+    """In a training step, a callback or a layer, a loss may get anything."""
 
-        def compute(self, x, labels):
-            self.loss(labels, self(x))
+    class Distances(keras.layers.Layer):
+        def __init__(self, loss):
+            super().__init__()
+            self.loss = loss
 
-    inner = ending_in(sigmoid())
-    model = Trained(inner.inputs, inner.output)
-    model.compile("sgd", kbs.WeightedContrastiveLoss(), run_eagerly=True)
-    with pytest.raises(ValueError, match="takes distances"):
-        model.fit([LEFT, RIGHT], SIMILAR, verbose=0)
+        def call(self, inputs):
+            distance, labels = inputs
+            self.add_loss(kbs._backend.ops.mean(self.loss(labels, distance)))
+            return distance
+
+    loss = kbs.WeightedContrastiveLoss()
+    labels, model = keras.Input((1,)), ending_in()
+    distance = Distances(loss)([model.output, labels])
+    model = keras.Model([*model.inputs, labels], kbs.DistanceToProbability()(distance))
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(float(loss(SIMILAR, SIMILAR)))
+            seen.append(value(kbs.EqualErrorRate(), 1 - SIMILAR))
+
+    def value(metric, scores):
+        metric.update_state(SIMILAR, scores)
+        return float(metric.result())
+
+    model.compile("sgd", kbs.WeightedBinaryCrossentropy(), run_eagerly=True)
+    model.fit([LEFT, RIGHT, SIMILAR[:, None]], SIMILAR, epochs=2, verbose=0, callbacks=[Look()])
+    assert seen == [1.0, 0.0] * 2  # in a callback, scores are distances
+
+
+def test_several_outputs_are_not_compared():
+    model = kbs.siamese_model(linear_encoder())
+    classes = keras.layers.Dense(3, "softmax", name="classes")(model.inputs[0])
+    model = keras.Model(model.inputs, [model.output, classes])
+    model.compile("sgd", [kbs.WeightedContrastiveLoss(), "sparse_categorical_crossentropy"])
+    history = model.fit([LEFT, RIGHT], [SIMILAR, np.arange(12) % 3], verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_sequence_with_batches_of_its_own_may_label_as_it_likes(x, y):
+    class Reversed(kbs.BalancedPairSequence):
+        def __getitem__(self, index):
+            sides, similar, weight = super().__getitem__(index)
+            return sides, 1 - similar, weight
+
+    model = ending_in()
+    model.compile("sgd", kbs.WeightedContrastiveLoss(similar_label=0))
+    model.fit(Reversed(x, y, seed=0), verbose=0)
+
+
+def test_a_sigmoid_may_end_an_encoder(x, y):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", kbs.WeightedTripletLoss())
+    with pytest.warns(UserWarning, match="one dimension"):
+        model.fit(kbs.BalancedBatchSequence(x, y, 3, 4, seed=0), verbose=0)
+
+
+def test_a_refused_fit_can_be_repeated_with_other_labels():
+    model = ending_in()
+    model.compile("sgd", kbs.WeightedContrastiveLoss())
+    with pytest.raises(ValueError, match="Pair labels must be 0 and 1"):
+        model.fit([LEFT, RIGHT], 2 * SIMILAR - 1, verbose=0)
+    assert np.isfinite(model.fit([LEFT, RIGHT], SIMILAR, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize("wrong", [1.5, -0.5])
+def test_numbers_that_are_no_probabilities_have_no_loss(wrong):
+    loss = kbs.WeightedBinaryCrossentropy(reduction=None)
+    found = np.asarray(loss([1.0, 0.0, 1.0, 0.0], [wrong, 0.25, 1.0, 0.0]))
+    assert np.isnan(found[0])
+    assert np.isfinite(found[1:]).all()

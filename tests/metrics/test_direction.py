@@ -104,6 +104,26 @@ def test_an_unknown_direction_is_asked_for(layers, loss, match):
     assert 0 < measured("EqualErrorRate", verifier(*layers), loss, higher_is_similar=False) < 1
 
 
+def test_several_outputs_must_agree():
+    left, right, labels = pairs()
+    distance = verifier()
+    both = keras.Model(distance.inputs, [distance.output, probability()(distance.output)])
+    metrics = [[kbs.EqualErrorRate(name="first")], [kbs.EqualErrorRate(name="second")]]
+    both.compile("sgd", [kbs.WeightedContrastiveLoss(), kbs.WeightedBinaryCrossentropy()], metrics=metrics)
+    with pytest.raises(ValueError, match="contradict each other"):
+        both.evaluate([left, right], [labels, labels], verbose=0)
+
+
+def test_outside_of_a_model_scores_are_distances_again():
+    left, right, labels = pairs()
+    metric, model = kbs.EqualErrorRate(), verifier(probability())
+    model.compile("sgd", kbs.WeightedBinaryCrossentropy(), metrics=[metric], run_eagerly=True)
+    model.evaluate([left, right], labels, verbose=0)
+    metric.reset_state()
+    metric.update_state([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9])
+    assert float(metric.result()) == 0.0
+
+
 def test_reversed_labels_and_a_sequence_are_refused(x, y):
     model = verifier()
     model.compile("sgd", "mse", metrics=[kbs.EqualErrorRate(similar_label=0)])

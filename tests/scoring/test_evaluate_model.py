@@ -123,8 +123,48 @@ def test_an_encoder_with_several_inputs(x, y):
     one = keras.Model(list(inputs.values()), encoder(inputs))
     assert kbs.evaluate_model(one, ((x, samples["b"]), y), n_resamples=0).micro["recall@1"] > 0
     binary = (y == "rare").astype("float32")  # class labels that look like pair labels
-    found = kbs.evaluate_model(one, ((x, samples["b"]), binary), n_resamples=0)
+    with pytest.raises(ValueError, match="give the labels names"):
+        kbs.evaluate_model(one, ((x, samples["b"]), binary))
+    inputs = [keras.Input((4,)), keras.Input((1,))]
+    encoder = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Concatenate()(inputs)))
+    found = kbs.evaluate_model(encoder, ((x, x[:, :1]), binary), n_resamples=0)
     assert list(found.per_class) == [0.0, 1.0]
+
+
+def test_pairs_as_the_model_takes_them():
+    sides, similar, _ = ready()
+    expected = kbs.evaluate_pairs(distances(sides), similar)
+    named = {"left": keras.Input((4,), name="left"), "right": keras.Input((4,), name="right")}
+    model = keras.Model(named, verifier()(list(named.values())))
+    given = dict(zip(named, sides, strict=True))
+    same(kbs.evaluate_model(model, (given, similar.astype(int)), n_resamples=0), expected)
+    stacked = keras.Input((2, 4))
+    both = keras.layers.Reshape((4,))(stacked[:, :1]), keras.layers.Reshape((4,))(stacked[:, 1:])
+    encoder = linear_encoder()
+    model = keras.Model(stacked, kbs.EuclideanDistance()([encoder(side) for side in both]))
+    same(kbs.evaluate_model(model, (np.stack(sides, 1), similar), n_resamples=0), expected)
+
+
+def test_labels_of_integers_for_a_model_without_known_inputs():
+    class Verifier(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = verifier()
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    sides, similar, _ = ready()
+    found = kbs.evaluate_model(Verifier(), (sides, similar.astype(int)), higher_is_similar=False, n_resamples=0)
+    same(found, kbs.evaluate_pairs(distances(sides), similar))
+
+
+def test_a_model_of_pairs_with_a_wide_output_is_refused():
+    sides, similar, _ = ready()
+    model = verifier()
+    model = keras.Model(model.inputs, keras.layers.Dense(2, "softmax")(model.output))
+    with pytest.raises(ValueError, match="does not return one score per pair"):
+        kbs.evaluate_model(model, (sides, similar))
 
 
 @pytest.mark.parametrize(
