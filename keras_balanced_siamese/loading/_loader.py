@@ -18,6 +18,7 @@ class Loader:
         transform: Function of one sample, or `None`.
         batch_transform: Function of the stacked samples, or `None`.
         seed: The seed of the generators for transforms with a parameter `rng`.
+        checked: Whether all samples of the source are known to be finite numbers.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class Loader:
         transform: Callable[..., Any] | None = None,
         batch_transform: Callable[..., Any] | None = None,
         seed: int = 0,
+        checked: bool = False,
     ):
         self.source = source
         self.transform = transform
         self.batch_transform = batch_transform
         self.seed = seed
+        self.checked = checked
         self._item_rng = transform is not None and _takes_rng(transform)
         self._batch_rng = batch_transform is not None and _takes_rng(batch_transform)
 
@@ -57,7 +60,8 @@ class Loader:
             samples = map_parts(lambda part: rows_of(part, index), self.source)
         if self.batch_transform is not None:
             samples = self._changed(samples, epoch, batch, len(index))
-        check_samples(samples, index, self.transform is not None or self.batch_transform is not None)
+        if not (self.checked and rows is None):
+            check_samples(samples, index, self.transform is not None or self.batch_transform is not None)
         return samples
 
     def _changed(self, samples: Any, epoch: int, batch: int, n: int) -> Any:

@@ -17,8 +17,8 @@ READY_PAIRS = (
 )
 
 
-def check_source(source: Any, n: int, transformed: bool) -> None:
-    """Check the length and, where a look is cheap, the values of each source.
+def check_source(source: Any, n: int, transformed: bool) -> bool:
+    """Check the length and, where a look is cheap, the values of each source; return whether all values are right.
 
     Args:
         source: The result of `open_source`.
@@ -29,6 +29,7 @@ def check_source(source: Any, n: int, transformed: bool) -> None:
         TypeError: If samples are not numeric.
         ValueError: If a source does not have `n` samples, or holds NaN or an infinite number.
     """
+    values = not transformed
     if not list(parts(source)):
         raise ValueError("`x` must hold at least one input. Received: an empty tuple or dict")
     for part in parts(source):
@@ -37,11 +38,12 @@ def check_source(source: Any, n: int, transformed: bool) -> None:
                 f"`x` and `y` must have the same length; pass several inputs as a tuple or a dict, not as a list, "
                 f"and ready-made pairs to `fit` itself. Received: len(x)={length(part)}, len(y)={n}"
             )
-        if not transformed:
-            _check_values(part)
+        values = values and _check_values(part)
+    return values
 
 
-def _check_values(part: Any) -> None:
+def _check_values(part: Any) -> bool:
+    """Raise for wrong values; return whether all were looked at."""
     kind = getattr(getattr(part, "dtype", None), "kind", "")
     first = part[0] if isinstance(part, list) or kind == "O" else None
     if isinstance(first, (str, bytes)) or hasattr(first, "__fspath__") or kind in ("S", "U", "T"):
@@ -50,10 +52,10 @@ def _check_values(part: Any) -> None:
             f"file of a path. Received: x[0]={part[0]!r}"
         )
     if not isinstance(part, np.ndarray):
-        return
+        return False
     if part.dtype.kind == "O":
         if part.ndim == 1 and (hasattr(first, "__len__") or hasattr(first, "__array__")):
-            return  # samples of any kind, which are checked when they are loaded
+            return False  # samples of any kind, which are checked when they are loaded
         found = first_other(part)
         if found is not None:
             raise TypeError(
@@ -62,10 +64,13 @@ def _check_values(part: Any) -> None:
             )
     elif not is_numeric(part.dtype):
         raise TypeError(f"{NUMBERS}. Received: x of dtype {part.dtype}")
-    elif part.dtype.kind not in "biu" and part.nbytes <= SMALL and not all_finite(part):
+    elif part.dtype.kind in "biu":
+        return True
+    elif part.nbytes <= SMALL and not all_finite(part):
         places = np.argwhere(~np.isfinite(part))
         first = tuple(places[0].tolist())
         raise ValueError(f"{FINITE}. Received: {len(places):,} such numbers, the first x{list(first)}={part[first]}")
+    return part.dtype.kind != "O" and part.nbytes <= SMALL
 
 
 def check_no_pairs(x: Any, labels: list[Any], n: int) -> None:

@@ -91,7 +91,7 @@ def _check_pair_labels(y: Any) -> None:
     if labels.dtype.kind not in "fiu" or not labels.size or labels.ndim > 2:
         return
     lowest, highest = labels.min(), labels.max()
-    if not (lowest >= 0 and highest <= 1):  # true for NaN
+    if lowest < 0 or highest > 1:
         cure = "; class labels are for the losses on embeddings"
         if (lowest, highest) == (-1, 1):
             cure = ": pass `(y + 1) / 2`"
