@@ -4,6 +4,7 @@ Keras tells losses, metrics and data sets neither the model that uses them nor w
 stack.
 """
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from keras_balanced_siamese._backend import is_stack_readable
 ENTRIES = ("fit", "evaluate", "train_on_batch", "test_on_batch")
 CONTAINERS = ("CompileLoss", "CompileMetrics", "MetricsList", "LossesContainer", "MetricsContainer")
 STEPS = ("train_step", "test_step")
+_no_collection = threading.Lock()
 
 
 REVERSED_LABELS = (
@@ -69,8 +71,11 @@ def is_scoring() -> bool:
     The calls of this thread are searched first, then those of the main thread, which waits while a backend reads the
     data in another one.
     """
-    for thread in (threading.get_ident(), threading.main_thread().ident):
-        for frame, owner in _owners(None if thread is None else sys._current_frames().get(thread)):
+    stacks = [sys._getframe(1)]
+    if threading.current_thread() is not threading.main_thread():
+        stacks.append(_main_stack())
+    for stack in stacks:
+        for frame, owner in _owners(stack):
             if isinstance(owner, keras.callbacks.Callback):
                 return True
             if isinstance(owner, keras.Model) and frame.f_code.co_name in ("fit", "evaluate", "predict"):
@@ -82,6 +87,22 @@ def is_fitting(model: Any) -> bool:
     """Return whether `fit` of the model is running, which a flag could not tell after an interruption."""
     calls = _owners(sys._getframe(1))
     return any(owner is model and frame.f_code.co_name == "fit" for frame, owner in calls)
+
+
+def _main_stack() -> Any:
+    """Return the newest frame of the main thread.
+
+    Python holds a lock meanwhile that the deletion of some objects needs: if garbage were collected, all would wait for
+    ever (Python 3.11).
+    """
+    with _no_collection:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames().get(threading.main_thread().ident)
+        finally:
+            if enabled:
+                gc.enable()
 
 
 def _owners(frame: FrameType | None) -> Iterator[tuple[FrameType, Any]]:
