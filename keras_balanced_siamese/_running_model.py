@@ -99,7 +99,7 @@ def _main_stack() -> Any:
         enabled = gc.isenabled()
         gc.disable()
         try:
-            return sys._current_frames().get(threading.main_thread().ident)
+            return sys._current_frames().get(threading.main_thread().ident or 0)
         finally:
             if enabled:
                 gc.enable()
