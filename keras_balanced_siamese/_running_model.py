@@ -71,16 +71,20 @@ def is_scoring() -> bool:
     The calls of this thread are searched first, then those of the main thread, which waits while a backend reads the
     data in another one.
     """
-    stacks = [sys._getframe(1)]
-    if threading.current_thread() is not threading.main_thread():
-        stacks.append(_main_stack())
-    for stack in stacks:
-        for frame, owner in _owners(stack):
-            if isinstance(owner, keras.callbacks.Callback):
-                return True
-            if isinstance(owner, keras.Model) and frame.f_code.co_name in ("fit", "evaluate", "predict"):
+    for frame, owner in _owners(sys._getframe(1)):
+        if isinstance(owner, keras.callbacks.Callback):
+            return True
+        if _is_reader(frame, owner):
+            return frame.f_code.co_name != "fit"
+    if threading.current_thread() is not threading.main_thread():  # which may be in a callback at any time
+        for frame, owner in _owners(_main_stack()):
+            if _is_reader(frame, owner):
                 return frame.f_code.co_name != "fit"
     return False
+
+
+def _is_reader(frame: FrameType, owner: Any) -> bool:
+    return isinstance(owner, keras.Model) and frame.f_code.co_name in ("fit", "evaluate", "predict")
 
 
 def is_fitting(model: Any) -> bool:
