@@ -162,16 +162,6 @@ class EpochSequence(PyDataset):
         self._draw_from(self._sampler.class_sampler.with_sampling(shares))
 
     @property
-    def starting_weights_by_code(self) -> np.ndarray:
-        """The weights `(C,)` to which `reset` returns, in the order of `classes`."""
-        return self._start[0]
-
-    @property
-    def starting_shares_by_code(self) -> np.ndarray:
-        """The class shares `(C,)` of this epoch to which `reset` returns, in the order of `classes`."""
-        return self._start[1].class_sampler.epoch_source(self._epoch).shares
-
-    @property
     def counts_by_code(self) -> np.ndarray:
         """The number of samples `(C,)` of each class, in the order of `classes`."""
         return self._labels.counts

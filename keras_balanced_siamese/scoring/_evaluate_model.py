@@ -136,7 +136,12 @@ def _open(model: Any, data: Any) -> BalancedPairSequence | ReadyPairs | Samples:
     """Tell the kinds of data apart, also by the number of inputs of the model."""
     if isinstance(data, BalancedPairSequence):
         return class_pairs(data)
-    if not isinstance(data, tuple) or len(data) != 2 or data[1] is None or np.shape(data[1])[1:] not in ((), (1,)):
+    if (
+        not isinstance(data, (tuple, list))
+        or len(data) != 2
+        or data[1] is None
+        or np.shape(data[1])[1:] not in ((), (1,))
+    ):
         raise TypeError(
             "`data` must be a `BalancedPairSequence`, samples and their class labels (x, y), or ready pairs "
             f"((left, right), similar). Received: {_kinds(data)}"

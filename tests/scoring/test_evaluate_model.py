@@ -136,6 +136,7 @@ def test_pairs_as_the_model_takes_them():
     expected = kbs.evaluate_pairs(distances(sides), similar)
     named = {"left": keras.Input((4,), name="left"), "right": keras.Input((4,), name="right")}
     model = keras.Model(named, verifier()(list(named.values())))
+    same(kbs.evaluate_model(verifier(), [list(sides), similar], n_resamples=0), expected)
     given = dict(zip(named, sides, strict=True))
     same(kbs.evaluate_model(model, (given, similar.astype(int)), n_resamples=0), expected)
     stacked = keras.Input((2, 4))
