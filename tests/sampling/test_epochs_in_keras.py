@@ -133,3 +133,14 @@ def test_a_tf_dataset_serves_the_mined_pairs(way):
     mined, plain = read[1], pairs_of()
     plain.set_epoch(1)
     assert (mined[1] != plain.indices()[1]).mean() > 0.3
+
+
+def test_an_epoch_that_is_read_in_part_is_not_over():
+    pairs = pairs_of()
+    for epoch in range(3):
+        for k in range(len(pairs)):
+            pairs.on_epoch_end()
+            assert pairs.epoch == epoch
+            pairs[k]
+        pairs.on_epoch_end()
+    assert pairs.epoch == 3
