@@ -1,0 +1,24 @@
+"""The names of the generation of Keras that is installed."""
+
+from typing import TYPE_CHECKING
+
+import keras
+
+if TYPE_CHECKING or hasattr(keras, "ops"):
+    from keras_balanced_siamese._backend import _keras3 as generation
+else:
+    from keras_balanced_siamese._backend import _keras2 as generation
+
+Loss = generation.Loss
+PyDataset = generation.PyDataset
+State = generation.State
+add_metric_variable = generation.add_metric_variable
+attach_metric = generation.attach_metric
+check_in_step = generation.check_in_step
+count_not_above = generation.count_not_above
+has_float64 = generation.has_float64
+is_baked_in = generation.is_baked_in
+misnamed_optimizers = generation.misnamed_optimizers
+ops = generation.ops
+read_variable = generation.read_variable
+to_numpy = generation.to_numpy
