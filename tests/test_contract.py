@@ -29,6 +29,7 @@ ARGUMENTS = {  # a value other than the default for each argument of a class tha
     "feature_transfer": 2,
     "focal_gamma": 0.5,
     "from_logits": True,
+    "gather": False,
     "higher_is_similar": True,
     "label_smoothing": 0.25,
     "margin": 0.5,

@@ -19,3 +19,6 @@ from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
 from keras_balanced_siamese._backend._registry import PACKAGE as PACKAGE
 from keras_balanced_siamese._backend._registry import register as register
 from keras_balanced_siamese._backend._registry import registered as registered
+from keras_balanced_siamese._backend._replicas import averages_gradients as averages_gradients
+from keras_balanced_siamese._backend._replicas import gather as gather
+from keras_balanced_siamese._backend._replicas import replica_count as replica_count

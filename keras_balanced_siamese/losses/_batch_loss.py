@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_balanced_siamese._backend import ops
+from keras_balanced_siamese._backend import averages_gradients, gather, ops, replica_count
+from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._pairwise import SHRINK, PairMasks
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.losses._feature_transfer import mean_of_copies, with_transferred
@@ -31,6 +32,10 @@ class WeightedBatchLoss(WeightedLoss):
     A subclass returns terms. Each term is divided by its count over the whole batch, so the mean over the batch is the
     sum of the means of the terms.
 
+    With `gather`, each of several replicas computes the losses of the whole batch and returns those of its own items.
+    Their gradient has a factor with which the step of all replicas is that of one device, also where parts differ in
+    size: the engines average over the replicas.
+
     Attributes:
         feature_transfer: Number of generated members for each item, see `with_transferred`. They are items of the batch
             like any other; the value of an item is the mean of its own loss and those of its generated members.
@@ -39,7 +44,7 @@ class WeightedBatchLoss(WeightedLoss):
     takes = "embedding"
     feature_transfer = 0
 
-    def __init__(self, class_weight: ClassWeights | None, **kwargs: Any):
+    def __init__(self, class_weight: ClassWeights | None, gather: bool = True, **kwargs: Any):
         if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
             kwargs["dtype"] = "float32"
         super().__init__(class_weight, None if class_weight is None else _class_labels(class_weight), **kwargs)
@@ -48,17 +53,54 @@ class WeightedBatchLoss(WeightedLoss):
                 "`dtype` must be float32 or float64: class labels are cast to it, and half precision cannot hold them. "
                 f"Omit it; mixed precision policies do not change it. Received: dtype={self.dtype!r}"
             )
+        self.gather = flag("gather", gather)
+
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
+        loss = super().__call__(y_true, y_pred, sample_weight)
+        if self.reduction in (None, "none"):
+            return loss
+        if len(loss.shape) > 0:
+            loss = ops.sum(loss)  # Keras does not reduce an empty batch
+        if self.reduction != "mean_with_sample_weight" or self._replicas(y_pred) == 1:
+            return loss
+        weight = ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
+        weight = ops.reshape(ops.sum(ops.cast(weight, loss.dtype)), (1, 1))
+        total = ops.sum(gather(weight)[0])
+        return _with_slope(loss, self._replicas(y_pred) * weight[0, 0] / ops.where(total > 0.0, total, 1.0))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         items, embeddings = _labels_and_embeddings(y_true, y_pred)  # (B,), (B, dim)
+        replicas = self._replicas(embeddings)
+        if replicas == 1:
+            return self._of_items(items, embeddings)
+        size = ops.shape(items)[0]
+        rows, start = gather(ops.concatenate([embeddings, items[:, None]], axis=1))
+        own = slice(start, start + size)
+        losses = self._of_items(ops.stop_gradient(rows[:, -1]), rows[:, :-1], own)
+        if self.reduction == "sum":
+            return _with_slope(losses, replicas) if averages_gradients else losses
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            return _with_slope(losses, replicas * size / ops.shape(rows)[0])
+        return losses
+
+    def _replicas(self, x: Tensor) -> int:
+        return replica_count(x) if self.gather else 1
+
+    def _of_items(self, items: Tensor, embeddings: Tensor, own: slice | None = None) -> Tensor:
+        """Return the losses of labels `(B,)` and embeddings `(B, dim)`, or of those that are `own`; record them."""
+        if embeddings.shape[0] == 0:
+            return ops.sum(embeddings, axis=1)
         labels, x = with_transferred(items, embeddings, self.feature_transfer)
         size = ops.shape(items)[0]
         pairs = PairMasks(labels, size if self.feature_transfer else None)
         weight = None if self.live_weights is None else self.live_weights.weights_of(labels)
         losses, unweighted = (mean_of_copies(one, self.feature_transfer) for one in self._losses(x, pairs, weight))
+        losses, anchor = losses + _nan_if_not_finite(items, embeddings), pairs.anchor[:size]
+        if own is not None:
+            losses, unweighted, items, anchor = losses[own], unweighted[own], items[own], anchor[own]
         if self.live_weights is not None:
-            self.live_weights.record_items(items, ops.stop_gradient(unweighted), pairs.anchor[:size])
-        return losses + _nan_if_not_finite(items, embeddings)
+            self.live_weights.record_items(items, ops.stop_gradient(unweighted), anchor)
+        return losses
 
     def _losses(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the weighted losses of the anchors and the unweighted means over their own pairs, each `(B,)`."""
@@ -68,6 +110,9 @@ class WeightedBatchLoss(WeightedLoss):
 
     def _terms(self, x: Tensor, pairs: PairMasks, weight: Tensor | None) -> list[Term]:
         raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gather": self.gather}
 
 
 def pair_term(losses: Tensor, mask: Tensor, count: Tensor, weight: Tensor | None) -> Term:
@@ -126,6 +171,12 @@ def mean_factor(count: Tensor) -> Tensor:
 def at_least_one(count: Tensor) -> Tensor:
     """Return `count`, or 1 where it is 0."""
     return ops.maximum(count, ops.ones_like(count))
+
+
+def _with_slope(x: Tensor, factor: Any) -> Tensor:
+    """Return `x`, with its gradient multiplied by a factor."""
+    factor = factor if isinstance(factor, (int, float)) else ops.cast(factor, x.dtype)
+    return x + (factor - 1.0) * (x - ops.stop_gradient(x))
 
 
 def _nan_if_not_finite(labels: Tensor, x: Tensor) -> Tensor:

@@ -39,6 +39,9 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
             Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
             `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and
             `AdaptiveClassWeight`.
+        gather: Whether each of several devices compares its items with those of all devices, so that a step equals
+            that of one device with the whole batch, or with its own items only. Processes that train together must
+            all compute the loss and its gradient equally often: see docs, "Several devices".
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
@@ -72,8 +75,10 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_batch_contrastive_loss",
         dtype: Any = None,
+        *,
+        gather: bool = True,
     ):
-        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        super().__init__(class_weight, gather, reduction=reduction, name=name, dtype=dtype)
         self.margin = positive("margin", margin)
         self.positive_margin = at_least("positive_margin", positive_margin, 0.0)
         if self.positive_margin >= self.margin:

@@ -38,6 +38,9 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
             `AdaptiveClassWeight`.
         feature_transfer: Number of items that are added for each item of the batch, with the variation of other
             classes: see `WeightedSupervisedContrastiveLoss`. 0, the default, is the published loss.
+        gather: Whether each of several devices compares its items with those of all devices, so that a step equals
+            that of one device with the whole batch, or with its own items only. Processes that train together must
+            all compute the loss and its gradient equally often: see docs, "Several devices".
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
@@ -71,8 +74,10 @@ class WeightedMultiSimilarityLoss(WeightedBatchLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_multi_similarity_loss",
         dtype: Any = None,
+        *,
+        gather: bool = True,
     ):
-        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        super().__init__(class_weight, gather, reduction=reduction, name=name, dtype=dtype)
         self.alpha = positive("alpha", alpha)
         self.beta = positive("beta", beta)
         self.base = finite("base", base)

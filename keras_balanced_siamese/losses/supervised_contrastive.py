@@ -44,6 +44,9 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
             `AdaptiveClassWeight`.
         feature_transfer: Number of items that are added for each item of the batch. With 0, the default, the loss is
             the published one.
+        gather: Whether each of several devices compares its items with those of all devices, so that a step equals
+            that of one device with the whole batch, or with its own items only. Processes that train together must
+            all compute the loss and its gradient equally often: see docs, "Several devices".
         reduction, name, dtype: See `keras.losses.Loss`. The value of an item is the mean of its own loss and those of
             the items added for it. The result is the mean above only with the default reduction.
 
@@ -77,8 +80,10 @@ class WeightedSupervisedContrastiveLoss(WeightedBatchLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_supervised_contrastive_loss",
         dtype: Any = None,
+        *,
+        gather: bool = True,
     ):
-        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        super().__init__(class_weight, gather, reduction=reduction, name=name, dtype=dtype)
         self.temperature = positive("temperature", temperature)
         self.feature_transfer = whole("feature_transfer", feature_transfer, 0)
 

@@ -44,6 +44,9 @@ class WeightedTripletLoss(WeightedBatchLoss):
             Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
             `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and
             `AdaptiveClassWeight`.
+        gather: Whether each of several devices compares its items with those of all devices, so that a step equals
+            that of one device with the whole batch, or with its own items only. Processes that train together must
+            all compute the loss and its gradient equally often: see docs, "Several devices".
         reduction, name, dtype: See `keras.losses.Loss`. The result is the mean above only with the default reduction.
 
     Call arguments:
@@ -76,8 +79,10 @@ class WeightedTripletLoss(WeightedBatchLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "weighted_triplet_loss",
         dtype: Any = None,
+        *,
+        gather: bool = True,
     ):
-        super().__init__(class_weight, reduction=reduction, name=name, dtype=dtype)
+        super().__init__(class_weight, gather, reduction=reduction, name=name, dtype=dtype)
         self.margin = "soft" if isinstance(margin, str) and margin == "soft" else positive("margin", margin)
         self.mining = one_of("mining", mining, MINING)
         self.distance = one_of("distance", distance, DISTANCES)
