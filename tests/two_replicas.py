@@ -48,6 +48,16 @@ def adapted():
     return history(compiled(), data, epochs=4, shuffle=False, callbacks=callbacks)
 
 
+def adapted_in_batch():
+    """Weights of a loss that forms the pairs of all devices."""
+    x, y = clusters()
+    data = kbs.BalancedBatchSequence(x, y, classes_per_batch=2, samples_per_class=4, redraw=False, seed=0)
+    encoder = linear_encoder()
+    loss = kbs.WeightedSupervisedContrastiveLoss(class_weight=dict.fromkeys(COUNTS, 1.0))
+    encoder.compile(keras.optimizers.SGD(0.1), loss)
+    return history(encoder, data, epochs=4, shuffle=False, callbacks=[kbs.AdaptiveClassWeight()])
+
+
 def plain():
     """Keras's own loss and no callback; the same pairs in all epochs: `MirroredStrategy` draws one epoch too many."""
     return history(compiled("mse"), pairs(redraw=False), epochs=3, shuffle=False)
@@ -82,7 +92,7 @@ def in_one_pass():
     return {"one": encoder_weights(True), "two": encoder_weights(False)}
 
 
-TRAININGS = (adapted, plain, counted, in_one_pass)
+TRAININGS = (adapted, adapted_in_batch, plain, counted, in_one_pass)
 
 if __name__ == "__main__":
     with SCOPES[BACKEND]():
