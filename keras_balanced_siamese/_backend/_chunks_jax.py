@@ -1,12 +1,12 @@
 """The loop over the chunks of a batch on JAX."""
 
+import importlib
 from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from keras_balanced_siamese._backend._chunks import merge
 from keras_balanced_siamese._typing import Tensor
+
+jax: Any = importlib.import_module("jax")
 
 
 def loop(call: Any, weights: Any, state: Any, arrays: Any, chunk_size: int) -> tuple[Tensor, list[Any]]:
@@ -25,12 +25,12 @@ def loop(call: Any, weights: Any, state: Any, arrays: Any, chunk_size: int) -> t
         if not with_rest:
             return found
         more = [jax.lax.dynamic_index_in_dim(rest, k, 0) for rest in rests]
-        return [jnp.concatenate(both) for both in zip(found, more, strict=True)]
+        return [jax.numpy.concatenate(both) for both in zip(found, more, strict=True)]
 
     changed = jax.eval_shape(call, weights, state, part(0, False))[1]
     new = [None if one is None else value for value, one in zip(state, changed, strict=True)]
     outputs = []
-    for indices, with_rest in ((jnp.arange(longer), True), (jnp.arange(longer, chunks), False)):
+    for indices, with_rest in ((jax.numpy.arange(longer), True), (jax.numpy.arange(longer, chunks), False)):
 
         def step(new: list[Any], k: Tensor, with_rest: bool = with_rest) -> tuple[list[Any], Tensor]:
             embeddings, new = call(weights, merge(state, new), part(k, with_rest))
@@ -39,6 +39,6 @@ def loop(call: Any, weights: Any, state: Any, arrays: Any, chunk_size: int) -> t
         if len(indices):
             new, embeddings = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), new, indices)
             outputs.append(embeddings)  # (chunks, items of a chunk, dim)
-    grid = jnp.concatenate([embeddings[:, :size] for embeddings in outputs])  # (chunks, size, dim)
+    grid = jax.numpy.concatenate([embeddings[:, :size] for embeddings in outputs])  # (chunks, size, dim)
     items = grid.swapaxes(0, 1).reshape(size * chunks, -1)
-    return (jnp.concatenate([items, outputs[0][:, size]]) if longer else items), new
+    return (jax.numpy.concatenate([items, outputs[0][:, size]]) if longer else items), new

@@ -64,12 +64,12 @@ def loop(call: Any, weights: Any, state: Any, arrays: Any, chunk_size: int) -> t
     return found, [given.get(k) for k in range(len(state))]
 
 
-def _for_each_chunk(rows: Tensor, chunk_size: int, body: Callable[..., Any], *carried: Any) -> Any:
-    """Call `body(items, *carried)` with the items of each chunk, and what it returned for the chunk before."""
+def _for_each_chunk(rows: Tensor, chunk_size: int, body: Callable[..., Any], *start: Any) -> Any:
+    """Call `body(items, *start)` with the items of each chunk, and what it returned for the chunk before."""
     chunks = tf.maximum(1, -(-rows // chunk_size))
     size = rows // chunks
     longer = rows - size * chunks
-    first = tf.constant(0)
+    first, carried = tf.constant(0), list(start)
     for last, count in ((longer, -(-rows // chunks)), (chunks, size)):  # chunks of one item more, then the others
 
         def step(k: Tensor, *carried: Any, count: Tensor = count) -> Any:
