@@ -57,6 +57,7 @@ pages = Sybil(
 docstrings = Sybil(
     [DocTestParser()],
     patterns=[f"keras_balanced_siamese/{depth}*.py" for depth in ("", "*/", "*/*/")],
+    excludes=[] if hasattr(keras, "StatelessScope") else ["keras_balanced_siamese/chunked.py"],  # refused there
     setup=start_docstrings,
     document_types={".py": Docstrings},
 )

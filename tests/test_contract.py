@@ -21,9 +21,11 @@ ARGUMENTS = {  # a value other than the default for each argument of a class tha
     "base": 0.25,
     "beta": 10.0,
     "calibration": {"operating_point": {"cost": [1.0, 2.0]}, "prior": 0.1},
+    "chunk_size": 3,
     "class_weight": {0: 0.25, 1: 4.0},
     "classes": ["a", "b"],
     "distance": "cosine",
+    "encoder": keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]),
     "epsilon": None,
     "far": 0.125,
     "feature_transfer": 2,
@@ -57,7 +59,8 @@ def with_other_arguments(cls):
     return cls(**{name: ARGUMENTS[name] for name in [*named, *more]})
 
 
-SAVED = [with_other_arguments(cls) for cls in registered.values()]
+REFUSED = () if hasattr(keras, "StatelessScope") else (kbs.ChunkedEncoder,)
+SAVED = [with_other_arguments(cls) for cls in registered.values() if cls not in REFUSED]
 SAVED += [kbs.WeightedTripletLoss("soft"), kbs.DistanceToProbability(2.0, -0.25, {"operating_point": "posterior"})]
 
 
@@ -78,7 +81,7 @@ def test_documented(name):
 @pytest.mark.parametrize("part", SAVED, ids=lambda part: type(part).__name__)
 def test_config_round_trip(part):
     config = json.loads(json.dumps(part.get_config()))
-    assert type(part).from_config(config).get_config() == part.get_config()
+    assert json.loads(json.dumps(type(part).from_config(config).get_config())) == config
 
 
 @pytest.mark.parametrize("part", SAVED, ids=lambda part: type(part).__name__)

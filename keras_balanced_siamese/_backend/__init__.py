@@ -4,7 +4,9 @@ from keras_balanced_siamese._backend._generation import Loss as Loss
 from keras_balanced_siamese._backend._generation import PyDataset as PyDataset
 from keras_balanced_siamese._backend._generation import add_metric_variable as add_metric_variable
 from keras_balanced_siamese._backend._generation import attach_metric as attach_metric
+from keras_balanced_siamese._backend._generation import call_in_chunks as call_in_chunks
 from keras_balanced_siamese._backend._generation import check_in_step as check_in_step
+from keras_balanced_siamese._backend._generation import check_stateless as check_stateless
 from keras_balanced_siamese._backend._generation import count_not_above as count_not_above
 from keras_balanced_siamese._backend._generation import has_float64 as has_float64
 from keras_balanced_siamese._backend._generation import is_baked_in as is_baked_in

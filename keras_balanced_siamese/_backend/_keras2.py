@@ -123,6 +123,20 @@ def attach_metric(model: Any, name: str, metric: Any) -> None:
     model._metrics.remove(metric)  # a step reads any variable, and cannot print the result of this metric
 
 
+def check_stateless() -> None:
+    """Raise if this Keras can't call a layer as a function of the values of its variables: Keras 2 can't."""
+    raise NotImplementedError(
+        "`ChunkedEncoder` needs Keras 3, where an encoder can be called a second time without a change of its state, "
+        "such as the moving statistics of batch normalization: pip install 'keras>=3.7' 'tensorflow>=2.18'. "
+        f"Received: Keras {keras.__version__}"
+    )
+
+
+def call_in_chunks(_layer: Any, _inputs: Any, _mask: Any, _training: bool | None, _chunk_size: int) -> Tensor:
+    """Call a layer in chunks, which `check_stateless` refuses here."""
+    check_stateless()
+
+
 def check_in_step(_model: Any, _variable: Any) -> None:
     """Raise if the variable of an attached metric is not part of the compiled steps: it always is here."""
 

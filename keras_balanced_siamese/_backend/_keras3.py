@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_balanced_siamese._backend._chunks import call_in_chunks as call_in_chunks
+from keras_balanced_siamese._backend._chunks import check_stateless as check_stateless
 from keras_balanced_siamese._typing import Tensor
 
 ops: Any = keras.ops
