@@ -5,13 +5,13 @@ from keras_balanced_siamese._backend._generation import PyDataset as PyDataset
 from keras_balanced_siamese._backend._generation import add_metric_variable as add_metric_variable
 from keras_balanced_siamese._backend._generation import attach_metric as attach_metric
 from keras_balanced_siamese._backend._generation import check_in_step as check_in_step
-from keras_balanced_siamese._backend._generation import count_not_above as count_not_above
 from keras_balanced_siamese._backend._generation import has_float64 as has_float64
 from keras_balanced_siamese._backend._generation import is_baked_in as is_baked_in
 from keras_balanced_siamese._backend._generation import misnamed_optimizers as misnamed_optimizers
 from keras_balanced_siamese._backend._generation import ops as ops
 from keras_balanced_siamese._backend._generation import read_variable as read_variable
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
+from keras_balanced_siamese._backend._generation import wide_numbers as wide_numbers
 from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
@@ -19,3 +19,8 @@ from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
 from keras_balanced_siamese._backend._registry import PACKAGE as PACKAGE
 from keras_balanced_siamese._backend._registry import register as register
 from keras_balanced_siamese._backend._registry import registered as registered
+from keras_balanced_siamese._backend._sorting import column_of_max as column_of_max
+from keras_balanced_siamese._backend._sorting import count_not_above as count_not_above
+from keras_balanced_siamese._backend._sorting import order_rows as order_rows
+from keras_balanced_siamese._backend._sorting import put_columns as put_columns
+from keras_balanced_siamese._backend._sorting import take_columns as take_columns
