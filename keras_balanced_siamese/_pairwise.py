@@ -169,9 +169,9 @@ def _squared_distances(x: Tensor) -> Tensor:
         size, one = ops.sum(ops.square(wide), axis=-1, keepdims=True), ops.ones_like(wide[:, :1])  # (B, 1)
         left = ops.concatenate([-2.0 * wide, size, one], axis=1)
         # the operator, as `ops.matmul` converts float64 to float32
-        squared = ops.cast(left @ ops.transpose(ops.concatenate([wide, one, size], axis=1)), x.dtype)
-        noise = ops.cast(1e-14 * ops.max(size), x.dtype)  # smaller values are rounding errors
-    return ops.where(squared < noise, ops.zeros_like(squared), squared)
+        squared = left @ ops.transpose(ops.concatenate([wide, one, size], axis=1))
+        noise = 1e-14 * ops.max(size)  # smaller values are rounding errors
+        return ops.cast(ops.where(squared < noise, ops.zeros_like(squared), squared), x.dtype)
 
 
 def similarities(x: Tensor) -> Tensor:
