@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from keras_balanced_siamese._backend import has_float64, ops
+from keras_balanced_siamese._backend import has_float64, ops, wide_numbers
 from keras_balanced_siamese._typing import Tensor
 
 DISTANCES = ("euclidean", "squared", "cosine")
@@ -107,11 +107,8 @@ def sums_over_others(x: Tensor, kind: str, weight: Tensor | None, curve: Callabl
 
 
 def _points(x: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
-    """Return the points to compare, and for cosines a column `(B, 1)` with 1 for zero vectors."""
-    if kind != "cosine":
-        return x, None
-    directions, zero = unit(x)
-    return directions, ops.cast(zero, x.dtype)
+    """Return the points to compare, and for cosines a mask `(B, 1)` of the zero vectors."""
+    return unit(x) if kind == "cosine" else (x, None)
 
 
 def _shrink(points: Tensor, kind: str) -> tuple[Tensor, Tensor | None]:
@@ -130,7 +127,7 @@ def _point_distances(points: Tensor, zero: Tensor | None, kind: str) -> Tensor:
     squared = _squared_distances(points)
     if zero is not None:
         # 1 - cosine loses digits where the cosine is near 1; the cosine of a zero vector with any other is 0
-        return 0.5 * (squared + zero + ops.transpose(zero))
+        return ops.where(ops.logical_or(zero, ops.transpose(zero)), ops.ones_like(squared), 0.5 * squared)
     return ops.sqrt(squared) if kind == "euclidean" else squared
 
 
@@ -166,14 +163,15 @@ def _squared_distances(x: Tensor) -> Tensor:
     """Compute squared distances `(B, B)` by the expansion in float64, precise enough for float32, or by differences."""
     if not has_float64():
         return ops.map(lambda row: ops.sum(ops.square(x - row), axis=-1), x)
-    wide = ops.cast(x, "float64")
-    wide = wide - ops.mean(wide, axis=0, keepdims=True)
-    size, one = ops.sum(ops.square(wide), axis=-1, keepdims=True), ops.ones_like(wide[:, :1])  # (B, 1)
-    left = ops.concatenate([-2.0 * wide, size, one], axis=1)
-    # the operator, as `ops.matmul` converts float64 to float32
-    squared = left @ ops.transpose(ops.concatenate([wide, one, size], axis=1))
-    noise = 1e-14 * ops.max(size)  # smaller values are rounding errors
-    return ops.cast(ops.where(squared < noise, ops.zeros_like(squared), squared), x.dtype)
+    with wide_numbers():
+        wide = ops.cast(x, "float64")
+        wide = wide - ops.mean(wide, axis=0, keepdims=True)
+        size, one = ops.sum(ops.square(wide), axis=-1, keepdims=True), ops.ones_like(wide[:, :1])  # (B, 1)
+        left = ops.concatenate([-2.0 * wide, size, one], axis=1)
+        # the operator, as `ops.matmul` converts float64 to float32
+        squared = left @ ops.transpose(ops.concatenate([wide, one, size], axis=1))
+        noise = 1e-14 * ops.max(size)  # smaller values are rounding errors
+        return ops.cast(ops.where(squared < noise, ops.zeros_like(squared), squared), x.dtype)
 
 
 def similarities(x: Tensor) -> Tensor:

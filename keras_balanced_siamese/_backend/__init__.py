@@ -14,6 +14,7 @@ from keras_balanced_siamese._backend._generation import misnamed_optimizers as m
 from keras_balanced_siamese._backend._generation import ops as ops
 from keras_balanced_siamese._backend._generation import read_variable as read_variable
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
+from keras_balanced_siamese._backend._generation import wide_numbers as wide_numbers
 from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
@@ -24,3 +25,8 @@ from keras_balanced_siamese._backend._registry import registered as registered
 from keras_balanced_siamese._backend._replicas import averages_gradients as averages_gradients
 from keras_balanced_siamese._backend._replicas import gather as gather
 from keras_balanced_siamese._backend._replicas import replica_count as replica_count
+from keras_balanced_siamese._backend._sorting import column_of_max as column_of_max
+from keras_balanced_siamese._backend._sorting import count_not_above as count_not_above
+from keras_balanced_siamese._backend._sorting import order_rows as order_rows
+from keras_balanced_siamese._backend._sorting import put_columns as put_columns
+from keras_balanced_siamese._backend._sorting import take_columns as take_columns

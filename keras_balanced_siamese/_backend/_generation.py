@@ -24,3 +24,4 @@ misnamed_optimizers = generation.misnamed_optimizers
 ops = generation.ops
 read_variable = generation.read_variable
 to_numpy = generation.to_numpy
+wide_numbers = generation.wide_numbers

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -111,16 +112,13 @@ def to_numpy(x: Tensor) -> np.ndarray:
 
 
 def has_float64() -> bool:
-    """Return whether the backend computes in float64 on request: JAX rounds to float32."""
-    return keras.backend.backend() != "jax"
+    """Return whether the backend computes in float64 inside `wide_numbers`: not JAX on a TPU, nor an old JAX."""
+    if keras.backend.backend() != "jax":
+        return True
+    jax = importlib.import_module("jax")
+    return hasattr(jax, "enable_x64") and jax.default_backend() in ("cpu", "gpu")
 
 
-def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
-    """Count the items of each ascending row `(n, k)` that are not above each value of that row `(n, m)`; int32."""
-    name = keras.backend.backend()
-    module = importlib.import_module(name)
-    if name == "jax":
-        return module.vmap(lambda row, asked: module.numpy.searchsorted(row, asked, side="right"))(rows, values)
-    if name == "torch":
-        return module.searchsorted(rows, values.contiguous(), right=True, out_int32=True)
-    return module.searchsorted(rows, values, side="right")
+def wide_numbers() -> Any:
+    """Return a context in which numbers of 64 bits keep their type; elsewhere JAX rounds them to 32 bits."""
+    return importlib.import_module("jax").enable_x64(True) if keras.backend.backend() == "jax" else nullcontext()

@@ -97,14 +97,13 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         own_weight = included if weight is None else included * weight
 
         def curve(d: Tensor) -> Any:
-            pull, push = self._pull(d), ops.maximum(self.margin - d, 0.0)
+            violation = ops.where(pairs.same, self._pull(d), ops.maximum(self.margin - d, 0.0))
             if self.normalize == "all":
                 pull_factor, push_factor = (0.5 * mean_factor(one) for one in (pairs.n_positive, pairs.n_negative))
             else:
-                both = ops.where(pairs.same, pull, push) > 0.0
-                pull_factor, push_factor = self._active_factors(both, pairs, own_weight, weight)
+                pull_factor, push_factor = self._active_factors(violation > 0.0, pairs, own_weight, weight)
             pull_by, push_by = (ops.sqrt(one) if self.squared else one for one in (pull_factor, push_factor))
-            beyond = ops.where(pairs.same, pull_by * pull, push_by * push)
+            beyond = violation * ops.where(pairs.same, pull_by, push_by)
             losses = ops.square(beyond) if self.squared else beyond
 
             def derivative() -> Tensor:
@@ -114,7 +113,7 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
             if not record:
                 return losses, derivative, ops.zeros_like(d[:, :1])
             pulls, pushes = at_least_one(pairs.n_positive) * pull_factor, at_least_one(pairs.n_negative) * push_factor
-            own = ops.where(pairs.same, losses / pulls[:, None], losses / pushes[:, None])
+            own = losses / ops.where(pairs.same, pulls[:, None], pushes[:, None])
             return losses, derivative, 0.5 * ops.sum(own, axis=1, keepdims=True)
 
         sums = sums_over_others(x, self.distance, weight, curve)
@@ -127,10 +126,10 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         self, active: Tensor, pairs: PairMasks, own_weight: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return the factors of the sums over positive and over negative pairs, from the mask of those with a loss."""
-        kinds = ops.stack([ops.logical_and(active, pairs.same), ops.logical_and(active, ops.logical_not(pairs.same))])
-        kinds = ops.cast(kinds, own_weight.dtype)  # (2, B, B)
-        other_weight = ops.ones_like(own_weight) if weight is None else weight
-        totals = ops.sum(ops.sum(kinds * other_weight, axis=2) * own_weight, axis=1)  # (2,)
+        positive = ops.logical_and(active, pairs.same)
+        kinds = positive, ops.not_equal(active, positive)
+        other = (ops.ones_like(own_weight) if weight is None else weight)[:, None]
+        totals = ops.stack([ops.sum((ops.cast(kind, other.dtype) @ other)[:, 0] * own_weight) for kind in kinds])
         size = ops.cast(ops.shape(own_weight)[0], own_weight.dtype)
         factors = 0.5 * size / ops.where(totals > 0.0, totals, ops.ones_like(totals))
         return factors[0], factors[1]

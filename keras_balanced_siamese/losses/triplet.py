@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import count_not_above, ops, register
+from keras_balanced_siamese._backend import column_of_max, ops, order_rows, put_columns, register, take_columns
 from keras_balanced_siamese._checks import one_of, positive
 from keras_balanced_siamese._pairwise import DISTANCES, PairMasks, distances
 from keras_balanced_siamese._typing import ClassWeights, Tensor
@@ -96,12 +96,10 @@ class WeightedTripletLoss(WeightedBatchLoss):
         d = distances(x, self.distance)
         if self.mining == "hard":
             return [self._hard(d, pairs, weight)]
-        if self.mining == "semi-hard":
-            nearest = ops.take_along_axis(d, semi_hard(ops.stop_gradient(d), pairs.negative), axis=1)
-            return [pair_term(self._loss(d - nearest), pairs.positive, pairs.n_positive, weight)]
-        losses, counts = self._all(d, pairs)
-        count = ops.sum(ops.where(pairs.positive, counts, 0.0), axis=1)
-        return [pair_term(losses, pairs.positive, count, weight)]
+        if self.mining == "all":
+            return [self._all(d, pairs, weight)]
+        nearest = take_columns(d, semi_hard(ops.stop_gradient(d), pairs.negative))
+        return [pair_term(self._loss(d - nearest), pairs.positive, pairs.n_positive, weight)]
 
     def _loss(self, difference: Tensor) -> Tensor:
         """Compute the losses of triplets from the differences d_ap - d_an."""
@@ -109,39 +107,41 @@ class WeightedTripletLoss(WeightedBatchLoss):
 
     def _hard(self, d: Tensor, pairs: PairMasks, weight: Tensor | None) -> Term:
         fixed = ops.stop_gradient(d)
-        farthest = ops.argmax(ops.where(pairs.positive, fixed, -1.0), axis=1)[:, None]
-        nearest = ops.argmin(ops.where(pairs.negative, fixed, float("inf")), axis=1)[:, None]
-        difference = ops.take_along_axis(d, farthest, axis=1) - ops.take_along_axis(d, nearest, axis=1)
+        farthest = column_of_max(ops.where(pairs.positive, fixed, -1.0))
+        nearest = column_of_max(ops.where(pairs.negative, -fixed, float("-inf")))
+        difference = take_columns(d, farthest) - take_columns(d, nearest)
         losses = self._loss(difference[:, 0])
         plain = ops.where(pairs.anchor, losses, 0.0)
         weighted = plain if weight is None else weight * weight * plain
         return Term(plain, weighted, ops.cast(pairs.anchor, d.dtype))
 
-    def _all(self, d: Tensor, pairs: PairMasks) -> tuple[Tensor, Tensor]:
-        """Return the sum over n of the losses of each pair (a, p) and the number of positive ones, each `(B, B)`."""
-        order, rows = _ascending(ops.stop_gradient(d), pairs.negative)
-        reach = d + self.margin
-        active = count_not_above(rows, ops.stop_gradient(reach))
-        nearest = ops.take_along_axis(ops.where(pairs.negative, d, 0.0), order, axis=1)
-        before = ops.cumsum(nearest, axis=1)  # (B, B): sums of the nearest 1, 2, ... distances
-        before = ops.concatenate([ops.zeros_like(before[:, :1]), before], axis=1)
-        counts = ops.cast(active, d.dtype)
-        return counts * reach - ops.take_along_axis(before, active, axis=1), counts
+    def _all(self, d: Tensor, pairs: PairMasks, weight: Tensor | None) -> Term:
+        """Sum over the triplets with a loss, from sorted distances to negatives, and to positives plus the margin."""
+        values = ops.where(pairs.negative, d, d + self.margin)
+        order, rest = order_rows(ops.stop_gradient(values), ops.logical_not(pairs.negative))
+        values, positive = take_columns(values, order), take_columns(pairs.positive, order)
+        nearer = ops.cumsum(ops.cast(ops.logical_not(rest), d.dtype), axis=1)  # negatives up to each place
+        losses = nearer * values - ops.cumsum(ops.where(rest, ops.zeros_like(values), values), axis=1)
+        losses = ops.where(positive, losses, ops.zeros_like(losses))
+        count = ops.sum(ops.where(positive, nearer, ops.zeros_like(nearer)), axis=1)
+        plain = ops.sum(losses, axis=1)
+        return Term(
+            plain,
+            plain if weight is None else weight * ops.sum(losses * ops.take(weight, order, axis=0), axis=1),
+            count,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin, "mining": self.mining, "distance": self.distance}
 
 
 def semi_hard(d: Tensor, negative: Tensor) -> Tensor:
-    """Return the column `(B, B)` of the semi-hard negative of each pair (a, p), from the distances `(B, B)`."""
-    order, rows = _ascending(d, negative)
-    nearer = count_not_above(rows, d)  # number of negatives not farther than p
-    last = ops.sum(ops.cast(negative, nearer.dtype), axis=1, keepdims=True) - 1
-    return ops.take_along_axis(order, ops.maximum(ops.minimum(nearer, last), 0), axis=1)
+    """Return the column `(B, B)` of the semi-hard negative of each pair (a, p), from the distances `(B, B)`.
 
-
-def _ascending(d: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """Sort the negatives of each anchor by distance; return columns and distances (infinite for the rest), `(B, B)`."""
-    far = ops.where(negative, d, float("inf"))
-    order = ops.argsort(far, axis=1)
-    return order, ops.take_along_axis(far, order, axis=1)
+    The columns are valid in the rows of anchors and the columns of other items than negatives.
+    """
+    order, rest = order_rows(d, ops.logical_not(negative))
+    nearer = ops.cast(ops.cumsum(ops.cast(ops.logical_not(rest), d.dtype), axis=1), order.dtype)  # up to each place
+    place = ops.maximum(nearer - 1, 0)  # among the negatives
+    negatives = put_columns(ops.where(rest, ops.zeros_like(order), order), place)
+    return put_columns(take_columns(negatives, ops.minimum(nearer, place[:, -1:])), order)
