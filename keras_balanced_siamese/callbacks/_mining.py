@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_balanced_siamese._backend import of_first_process
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese.callbacks._hard_pairs import SampleEmbeddings, harder_pairs
@@ -138,6 +139,7 @@ class HardPairMining(DataCallback):
         max_repeats = self.pairs.max_repeats or np.inf
         limits = (share, self.candidates, self.skip, max_repeats)
         mined = harder_pairs(plan.pairs, plan.similar, plan.codes, embeddings, *limits, rng)
+        mined = of_first_process(mined, "HardPairMining")
         self.pairs.replace_plan(plan._replace(pairs=mined.pairs))
         self._entries["mining/fraction"] = float(mined.changed.mean())
         for name, kind in (("positive", 1), ("negative", 0)):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import attach_state
+from keras_balanced_siamese._backend import attach_state, of_first_process, processes
 from keras_balanced_siamese._checks import one_of, whole
 from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._running_model import is_fitting
@@ -30,6 +30,7 @@ from keras_balanced_siamese.callbacks.adaptive._class_errors import (
     LossRecord,
     logged_errors,
     measured_errors,
+    record_of_processes,
     recorded_errors,
 )
 from keras_balanced_siamese.callbacks.adaptive._history import (
@@ -278,13 +279,14 @@ class AdaptiveClassWeight(DataCallback):
         self._in_epoch = False
         self._check_served(self.target, "target", f"the adapted {adapted.noun} had no effect")
         logs = {} if logs is None else logs
-        self._train_record = self._train_record or adapted.loss_record()
+        self._train_record = record_of_processes(self._train_record or adapted.loss_record())
+        self._validation_record = record_of_processes(self._validation_record)
         if len(self._rows) == self._first_row:
             adapted.check_used(self._train_record)
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._validation_record)):
             if record is not None:
                 write_entries(logs, prefix, adapted.classes, record[0])
-        errors, values = self._errors(logs), adapted.values
+        errors, values = of_first_process(self._errors(logs), "AdaptiveClassWeight"), adapted.values
         write_entries(logs, adapted.log_name, adapted.classes, values)
         write_entries(logs, "class_error", adapted.classes, errors.values)
         items = adapted.items_per_epoch(self._train_record)
@@ -303,7 +305,7 @@ class AdaptiveClassWeight(DataCallback):
         self._rows.append(row)
         write_entry(logs, "class_weight_updated", float(skipped is None))
         self._keep_values()
-        if self.verbose:
+        if self.verbose and processes().rank == 0:
             after_bar = self.sink is print and (getattr(self, "params", None) or {}).get("verbose") == 1
             self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
 
