@@ -2,6 +2,7 @@
 
 from keras_balanced_siamese._backend._division import has_own_variables as has_own_variables
 from keras_balanced_siamese._backend._division import is_divided as is_divided
+from keras_balanced_siamese._backend._division import is_shuffled_globally as is_shuffled_globally
 from keras_balanced_siamese._backend._division import parts_by_number as parts_by_number
 from keras_balanced_siamese._backend._division import slices as slices
 from keras_balanced_siamese._backend._generation import Loss as Loss
@@ -20,11 +21,11 @@ from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
 from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
+from keras_balanced_siamese._backend._prediction import predict as predict
 from keras_balanced_siamese._backend._processes import ALONE as ALONE
 from keras_balanced_siamese._backend._processes import Processes as Processes
 from keras_balanced_siamese._backend._processes import exchange as exchange
 from keras_balanced_siamese._backend._processes import of_first_process as of_first_process
-from keras_balanced_siamese._backend._processes import predict as predict
 from keras_balanced_siamese._backend._processes import processes as processes
 from keras_balanced_siamese._backend._registry import PACKAGE as PACKAGE
 from keras_balanced_siamese._backend._registry import register as register

@@ -1,5 +1,7 @@
 """Who divides the batches of `fit` among the processes: Keras, this package or nobody."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -24,12 +26,32 @@ def slices(model: Any) -> Processes:
     if own.number == 1 or is_divided():
         return ALONE
     distribution = _distribution()
-    if keras.backend.backend() == "torch":  # Keras 3.16 averages the gradients of all processes
-        return own if hasattr(model, "ddp_model") and distribution is None else ALONE
-    if distribution is None or _divides(distribution):
+    if keras.backend.backend() == "torch" and not hasattr(model, "ddp_model"):  # Keras 3.16 has it
+        return ALONE
+    if distribution is None:
+        return own if keras.backend.backend() == "torch" else ALONE
+    if _divides(distribution):
         return ALONE
     number = min(own.number, getattr(distribution, "num_model_replicas", own.number))
     return Processes(getattr(distribution, "data_shard_id", own.rank), number)
+
+
+@contextlib.contextmanager
+def undivided() -> Iterator[None]:
+    """Let Keras give all data to each process meanwhile, and the results of all."""
+    distribution, divides = _distribution(), parts_by_number() > 1
+    if divides:
+        distribution.auto_shard_dataset = False
+    try:
+        yield
+    finally:
+        if divides:
+            distribution.auto_shard_dataset = True
+
+
+def is_shuffled_globally() -> bool:
+    """Return whether `fit` shuffles by the state of Python's `random`, and not by the number of the epoch."""
+    return tuple(map(int, keras.__version__.split(".")[:2])) < (3, 16)
 
 
 def has_own_variables() -> bool:

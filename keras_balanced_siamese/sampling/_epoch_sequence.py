@@ -246,10 +246,17 @@ class EpochSequence(PyDataset):
         """The part of one training process of several: the batches `index`, `index + count` and so on.
 
         The parts are disjoint, equally long and together the whole epoch. Each process constructs the same sequence,
-        with the same `seed`, and takes its own part.
+        with the same `seed`, and takes its own part. In one step the processes take `count` batches together, so
+        that `batch_size` is that of one process: the parts of pairs are as one sequence of `count` times the size.
+
+        `fit` needs no part where Keras averages the gradients of connected processes: each process is given the whole
+        sequence and draws its slice of each batch, so that `batch_size` is that of all processes together. Only
+        processes whose training step averages the gradients itself need parts.
 
         Raises:
-            ValueError: If the batches cannot be divided equally, or there is no such part.
+            ValueError: If the batches cannot be divided equally, there is no such part, or connected processes have
+                constructed different sequences.
+            RuntimeError: If the other connected processes do not take their parts.
         """
         count = whole("count", count, 1)
         if not 0 <= whole("index", index, 0) < count:

@@ -8,10 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._backend import ALONE, Processes, exchange, is_divided, parts_by_number, processes, slices
+from keras_balanced_siamese._backend import (
+    ALONE,
+    Processes,
+    exchange,
+    is_divided,
+    is_shuffled_globally,
+    parts_by_number,
+    processes,
+    slices,
+)
 from keras_balanced_siamese._running_model import Reader, reader
 
-FIELDS = {
+READERS = ("fit", "evaluate")  # whose data is divided
+FIELDS = {  # of a fingerprint, with their names in an error
     "batch_size": "`batch_size`",
     "samples": "number of samples",
     "labels": "`y`",
@@ -24,11 +34,23 @@ FIELDS = {
 
 
 def own_slice(sequence: Any) -> Processes:
-    """Return the slice of each batch that this process draws just now: all of it in most cases."""
+    """Return the slice of each batch that this process draws just now: all of it in most cases.
+
+    Raises:
+        ValueError: If the batches cannot be divided.
+    """
     if processes().number == 1 or sequence._part != (0, 1):
         return ALONE
     now = reader()
-    return ALONE if now is None or now.method not in ("fit", "evaluate") else slices(now.model)
+    part = ALONE if now is None or now.method not in READERS else slices(now.model)
+    total, size = sequence._total, sequence.batch_size
+    if size % part.number or (part.number > 1 and total % size):
+        raise ValueError(
+            f"{part.number} processes cannot share each batch equally. Construct the sequence with a batch size that "
+            f"is a multiple of {part.number}, and with `steps_per_epoch`, so that all batches are full. "
+            f"Received: {total} items in batches of {size}"
+        )
+    return part
 
 
 def rows_of(own: Processes, batch_size: int) -> slice:
@@ -44,7 +66,7 @@ def check_processes(sequence: Any) -> None:
         ValueError: If the batches would be divided twice, cannot be divided, or differ between the processes.
     """
     count = processes().number
-    if count == 1 or (now := reader()) is None or now.method not in ("fit", "evaluate"):
+    if count == 1 or (now := reader()) is None or now.method not in READERS:
         return
     is_part = sequence._part != (0, 1)
     if is_divided():
@@ -54,15 +76,15 @@ def check_processes(sequence: Any) -> None:
                 f"pass the whole sequence to `{now.method}`. Received: part {sequence._part[0]} of "
                 f"{sequence._part[1]}, in {count} processes"
             )
-        sequence._agree(_is_shuffled(now) and parts_by_number() == 1)
+        sequence._agree(_is_shuffled(now))
         if sequence._steps % parts_by_number():
             raise ValueError(
                 f"Keras cannot give {count} processes equally many of {sequence._steps} batches, and would wait for "
                 f"ever. Construct the sequence with another `steps_per_epoch`. Received: {sequence._steps} batches"
             )
-    elif (part := own_slice(sequence)) != ALONE:
+    elif not is_part and slices(now.model) != ALONE:
         sequence._agree(_is_shuffled(now))
-        _check_slices(sequence, part)
+        own_slice(sequence)
     elif not is_part and now.method == "fit" and not sequence._has_agreed:
         sequence._has_agreed = True  # warn once
         warnings.warn(
@@ -74,17 +96,8 @@ def check_processes(sequence: Any) -> None:
 
 
 def _is_shuffled(now: Reader) -> bool:
-    return now.method == "fit" and bool(now.arguments.get("shuffle"))
-
-
-def _check_slices(sequence: Any, part: Processes) -> None:
-    total, size = sequence._total, sequence.batch_size
-    if size % part.number or total % size:
-        raise ValueError(
-            f"{part.number} processes cannot share each batch equally. Construct the sequence with a batch size that "
-            f"is a multiple of {part.number}, and with `steps_per_epoch`, so that all batches are full. "
-            f"Received: {total} items in batches of {size}"
-        )
+    """Return whether `fit` serves the batches in an order that may differ between the processes."""
+    return now.method == "fit" and bool(now.arguments.get("shuffle")) and is_shuffled_globally()
 
 
 def fingerprint(sequence: Any, shuffled: bool) -> dict[str, int]:

@@ -156,6 +156,9 @@ class AdaptiveClassWeight(DataCallback):
     A weighted loss is reported with the weights of its epoch, in `val_loss` too, so that its values are not comparable
     between epochs. Let `EarlyStopping` and `ModelCheckpoint` monitor a metric or the entries of `VerificationReport`.
 
+    In connected processes, each uses the same callback: the losses of all are recorded together, the errors are those
+    of the first process, and it alone prints.
+
     Place this callback before callbacks that call `model.evaluate`, whose losses are recorded too. The record counts
     every item, masked ones included.
 
@@ -164,6 +167,7 @@ class AdaptiveClassWeight(DataCallback):
             whose steps do not use them; for missing errors; after the first epoch, if `fit` does not draw from
             the target sequence or does not call the target loss.
         TypeError: For a target, validation data or strategy of the wrong kind.
+        RuntimeError: If another connected process does not use the same callback.
 
     Examples:
         >>> model = siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
