@@ -32,8 +32,8 @@ class HardPairMining(DataCallback):
     `logs` gets `"mining/fraction"`, the share of changed pairs, and `"mining/positive_distance"` and
     `"mining/negative_distance"`, the mean distances of the changed pairs before the epoch.
 
-    A deep copy of the callback, as of a tuner for each trial, shares `pairs` and `encoder`. In connected processes, each
-    uses the same callback, and all get the pairs of the first one.
+    A deep copy of the callback, as of a tuner for each trial, shares `pairs` and `encoder`. In connected processes,
+    each uses the same callback, and all get the pairs of the first one.
 
     Args:
         pairs: The `BalancedPairSequence` that `fit` trains on. The callback also sets its epoch.

@@ -79,7 +79,7 @@ def test_a_shard_cannot_be_sharded():
 def test_an_epoch_ends_with_the_part_that_an_engine_serves():
     """An engine may give each process every second batch of a whole sequence."""
     whole = build(steps_per_epoch=6)
-    with mock.patch("keras_balanced_siamese.sampling._epoch_sequence.parts_by_number", lambda: 2):
+    with mock.patch("keras_balanced_siamese.sampling._epoch_sequence.parts_by_number", return_value=2):
         for epoch in range(3):
             for k in range(epoch % 2, 6, 2):
                 assert whole.epoch == epoch
