@@ -7,7 +7,7 @@ stack.
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -65,26 +65,52 @@ def label_kind(x: Any) -> str | None:
     return getattr(x, "label_kind", None) if __package__ == getattr(own, "__module__", "").split(".")[0] else None
 
 
-def is_scoring() -> bool:
-    """Return whether `evaluate` or `predict` of a model, or a callback, reads its data just now, and not `fit`.
+class Reader(NamedTuple):
+    """The call that reads data just now."""
+
+    method: str  # "fit", "evaluate", "predict", or "callback"
+    model: Any
+    arguments: Mapping[str, Any]  # local variables of the call
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether `fit` has begun its first epoch, and does not only look at the data."""
+        return "epoch" in self.arguments or "epoch" not in self.names
+
+    names: tuple[str, ...] = ()  # of all local variables
+
+
+def reader() -> Reader | None:
+    """Return the method of a model, or the callback, that reads its data just now; `None` in a loop of one's own.
 
     The calls of this thread are searched first, then those of the main thread, which waits while a backend reads the
     data in another one.
     """
     for frame, owner in _owners(sys._getframe(1)):
         if isinstance(owner, keras.callbacks.Callback):
-            return True
+            return Reader("callback", None, {})
         if _is_reader(frame, owner):
-            return frame.f_code.co_name != "fit"
+            return _reader_of(frame, owner)
     if threading.current_thread() is not threading.main_thread():  # which may be in a callback at any time
         for frame, owner in _owners(_main_stack()):
             if _is_reader(frame, owner):
-                return frame.f_code.co_name != "fit"
-    return False
+                return _reader_of(frame, owner)
+    return None
+
+
+def is_scoring() -> bool:
+    """Return whether `evaluate` or `predict` of a model, or a callback, reads its data just now, and not `fit`."""
+    found = reader()
+    return found is not None and found.method != "fit"
 
 
 def _is_reader(frame: FrameType, owner: Any) -> bool:
     return isinstance(owner, keras.Model) and frame.f_code.co_name in ("fit", "evaluate", "predict")
+
+
+def _reader_of(frame: FrameType, owner: Any) -> Reader:
+    code = frame.f_code
+    return Reader(code.co_name, owner, frame.f_locals, code.co_varnames + code.co_cellvars)
 
 
 def is_fitting(model: Any) -> bool:

@@ -24,6 +24,7 @@ def test_two_replicas_adapt_the_weights_to_the_same_values(two_devices):
     if found["loss"] != pytest.approx(alone["loss"], rel=1e-4):
         assert two_devices["plain"]["loss"] != pytest.approx(plain()["loss"], rel=1e-4)
         pytest.skip("this Keras trains in another way on two devices, with losses and callbacks of its own too")
+    assert two_devices["plain"]["loss"] == pytest.approx(plain()["loss"], rel=1e-4)
     assert found.keys() == alone.keys()
     for key in alone:
         np.testing.assert_allclose(found[key], alone[key], rtol=1e-4, err_msg=key)
@@ -40,6 +41,10 @@ def test_two_replicas_adapt_the_weights_of_a_loss_on_batches_to_the_same_values(
     for key in alone:
         np.testing.assert_allclose(found[key], alone[key], rtol=1e-4, err_msg=key)
     assert alone["class_weight/rare"][-1] != pytest.approx(1.0, abs=0.05)
+
+
+def test_batches_that_are_read_before_the_training_are_not_an_epoch(two_devices):
+    assert two_devices["plain"]["epoch"] == plain()["epoch"] == 3
 
 
 def test_two_replicas_count_together(two_devices):

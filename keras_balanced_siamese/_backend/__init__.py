@@ -1,5 +1,10 @@
 """Differences between Keras 3 and Keras 2.15, and between the backends; no other place depends on them."""
 
+from keras_balanced_siamese._backend._division import has_own_variables as has_own_variables
+from keras_balanced_siamese._backend._division import is_divided as is_divided
+from keras_balanced_siamese._backend._division import is_shuffled_globally as is_shuffled_globally
+from keras_balanced_siamese._backend._division import parts_by_number as parts_by_number
+from keras_balanced_siamese._backend._division import slices as slices
 from keras_balanced_siamese._backend._generation import Loss as Loss
 from keras_balanced_siamese._backend._generation import PyDataset as PyDataset
 from keras_balanced_siamese._backend._generation import add_metric_variable as add_metric_variable
@@ -7,7 +12,6 @@ from keras_balanced_siamese._backend._generation import attach_metric as attach_
 from keras_balanced_siamese._backend._generation import call_in_chunks as call_in_chunks
 from keras_balanced_siamese._backend._generation import check_in_step as check_in_step
 from keras_balanced_siamese._backend._generation import check_stateless as check_stateless
-from keras_balanced_siamese._backend._generation import count_not_above as count_not_above
 from keras_balanced_siamese._backend._generation import has_float64 as has_float64
 from keras_balanced_siamese._backend._generation import is_baked_in as is_baked_in
 from keras_balanced_siamese._backend._generation import misnamed_optimizers as misnamed_optimizers
@@ -19,6 +23,12 @@ from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
 from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
+from keras_balanced_siamese._backend._prediction import predict as predict
+from keras_balanced_siamese._backend._processes import ALONE as ALONE
+from keras_balanced_siamese._backend._processes import Processes as Processes
+from keras_balanced_siamese._backend._processes import exchange as exchange
+from keras_balanced_siamese._backend._processes import of_first_process as of_first_process
+from keras_balanced_siamese._backend._processes import processes as processes
 from keras_balanced_siamese._backend._registry import PACKAGE as PACKAGE
 from keras_balanced_siamese._backend._registry import register as register
 from keras_balanced_siamese._backend._registry import registered as registered

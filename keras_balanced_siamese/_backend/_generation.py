@@ -17,7 +17,6 @@ attach_metric = generation.attach_metric
 call_in_chunks = generation.call_in_chunks
 check_in_step = generation.check_in_step
 check_stateless = generation.check_stateless
-count_not_above = generation.count_not_above
 has_float64 = generation.has_float64
 is_baked_in = generation.is_baked_in
 misnamed_optimizers = generation.misnamed_optimizers

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_balanced_siamese._backend import of_first_process
 from keras_balanced_siamese._checks import fraction as as_fraction
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese.callbacks._hard_pairs import SampleEmbeddings, harder_pairs
@@ -31,7 +32,8 @@ class HardPairMining(DataCallback):
     `logs` gets `"mining/fraction"`, the share of changed pairs, and `"mining/positive_distance"` and
     `"mining/negative_distance"`, the mean distances of the changed pairs before the epoch.
 
-    A deep copy of the callback, as of a tuner for each trial, shares `pairs` and `encoder`.
+    A deep copy of the callback, as of a tuner for each trial, shares `pairs` and `encoder`. In connected processes,
+    each uses the same callback, and all get the pairs of the first one.
 
     Args:
         pairs: The `BalancedPairSequence` that `fit` trains on. The callback also sets its epoch.
@@ -53,6 +55,7 @@ class HardPairMining(DataCallback):
         TypeError: If `pairs` or `encoder` is of the wrong kind.
         ValueError: For arguments out of range; when training begins, if the encoder is not found; after the first
             epoch, if `fit` does not draw from `pairs`.
+        RuntimeError: If another connected process does not use the same callback.
 
     Examples:
         >>> x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
@@ -138,6 +141,7 @@ class HardPairMining(DataCallback):
         max_repeats = self.pairs.max_repeats or np.inf
         limits = (share, self.candidates, self.skip, max_repeats)
         mined = harder_pairs(plan.pairs, plan.similar, plan.codes, embeddings, *limits, rng)
+        mined = of_first_process(mined, "HardPairMining")
         self.pairs.replace_plan(plan._replace(pairs=mined.pairs))
         self._entries["mining/fraction"] = float(mined.changed.mean())
         for name, kind in (("positive", 1), ("negative", 0)):

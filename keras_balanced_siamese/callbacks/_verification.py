@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_balanced_siamese._backend import processes
 from keras_balanced_siamese._checks import positive, whole
 from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._text import log_name
@@ -39,7 +40,8 @@ class VerificationReport(DataCallback):
     callback in the list. They need `mode`, since Keras cannot derive the direction from these names. `PairReport`
     explains the names, in which `_` replaces the point of a rate. Figures that cannot be measured have no entry, and
     neither have epochs without a report, as with `validation_freq` of `fit`. A deep copy of the callback, as of a tuner
-    for each trial, shares the validation data.
+    for each trial, shares the validation data. In several processes, each computes the report, and the first one writes
+    and prints it.
 
     Args:
         validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once; a
@@ -133,6 +135,8 @@ class VerificationReport(DataCallback):
                 f"`every` or train longer. Received: every={self.every}, epochs={epochs}",
                 stacklevel=2,
             )
+        if processes().rank:
+            return
         if self.filepath is not None:
             Path(self.filepath).parent.mkdir(parents=True, exist_ok=True)
             with open(self.filepath, "a" if self.append else "w", encoding="utf-8"):
@@ -164,7 +168,8 @@ class VerificationReport(DataCallback):
         self.history_.append({"epoch": epoch, **entries})
         if logs is not None:
             logs.update(entries)
-        self._write(epoch, self.report_)
+        if processes().rank == 0:
+            self._write(epoch, self.report_)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._close_events()

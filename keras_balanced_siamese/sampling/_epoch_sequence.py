@@ -9,14 +9,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PyDataset, tf_dataset
+from keras_balanced_siamese._backend import ALONE, Processes, PyDataset, parts_by_number, processes, tf_dataset
 from keras_balanced_siamese._checks import flag, whole
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
-from keras_balanced_siamese._running_model import is_scoring
+from keras_balanced_siamese._running_model import is_scoring, reader
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
 from keras_balanced_siamese.loading import Loader, Prefetch, check_no_pairs, check_source, open_source
 from keras_balanced_siamese.sampling._class_sampler import ClassSampler
 from keras_balanced_siamese.sampling._fixed_attributes import check_assignment
+from keras_balanced_siamese.sampling._process_parts import (
+    check_agreement,
+    check_processes,
+    fingerprint,
+    rows_of,
+)
 from keras_balanced_siamese.sampling._served_batches import ServedBatches, tf_passes
 
 Self = TypeVar("Self", bound="EpochSequence")
@@ -39,7 +45,7 @@ class EpochSequence(PyDataset):
     A subclass sets `_total` (items in an epoch), `_steps`, `batch_size`, `_weights`, `_sampler` and `_start`, the last
     two as they are at construction. It implements
     `_draw(epoch)`, which returns the plan of the epoch with the attributes `codes` and `synthetic`, and
-    `_index(plan, number)`, which returns the sample indices of a batch.
+    `_index(plan, items)`, which returns the sample indices of a slice of the items.
 
     Args:
         x: The samples.
@@ -69,9 +75,11 @@ class EpochSequence(PyDataset):
         checked = check_source(source, n, not (self.transform is None and self.batch_transform is None))
         self._loader = Loader(source, self.transform, self.batch_transform, self.seed, checked)
         workers, ahead = whole("workers", loading.workers, 0), whole("max_queue_size", loading.max_queue_size, 1)
-        processes = flag("use_multiprocessing", loading.use_multiprocessing)
-        self._prefetch = Prefetch(self._loader, workers, processes, ahead)
+        forked = flag("use_multiprocessing", loading.use_multiprocessing)
+        self._prefetch = Prefetch(self._loader, workers, forked, ahead)
+        self._slice_prefetch = copy.copy(self._prefetch)  # of the slices of batches in one of several processes
         self._part = (0, 1)
+        self._has_agreed = False  # whether all processes are known to draw the same
         self._epoch = 0
         self._served = ServedBatches()
         self._epoch_plan: tuple[int, Any] | None = None
@@ -81,7 +89,9 @@ class EpochSequence(PyDataset):
         super().__setattr__(name, value)
 
     def __len__(self) -> int:
+        check_processes(self)
         self._prefetch.save_random_state()
+        self._slice_prefetch.save_random_state()
         return self._steps // self._part[1]
 
     @property
@@ -196,8 +206,15 @@ class EpochSequence(PyDataset):
 
         Keras also calls this before the first epoch, and after `evaluate` and `predict`, which stay at the epoch.
         """
-        if self.redraw and self._served.of_epoch >= self._steps // self._part[1] and not is_scoring():
+        now = reader()
+        if not self.redraw or (now is not None and now.method != "fit"):
+            return
+        if self._served.of_epoch < self._steps // self._part[1] // parts_by_number():
+            return
+        if now is None or now.has_begun:
             self.set_epoch(self._epoch + 1)
+        else:
+            self._served.begin_epoch()  # Keras has read ahead
 
     @property
     def batches_served(self) -> int:
@@ -229,10 +246,17 @@ class EpochSequence(PyDataset):
         """The part of one training process of several: the batches `index`, `index + count` and so on.
 
         The parts are disjoint, equally long and together the whole epoch. Each process constructs the same sequence,
-        with the same `seed`, and takes its own part.
+        with the same `seed`, and takes its own part. In one step the processes take `count` batches together, so
+        that `batch_size` is that of one process: the parts of pairs are as one sequence of `count` times the size.
+
+        `fit` needs no part where Keras averages the gradients of connected processes: each process is given the whole
+        sequence and draws its slice of each batch, so that `batch_size` is that of all processes together. Only
+        processes whose training step averages the gradients itself need parts.
 
         Raises:
-            ValueError: If the batches cannot be divided equally, or there is no such part.
+            ValueError: If the batches cannot be divided equally, there is no such part, or connected processes have
+                constructed different sequences.
+            RuntimeError: If the other connected processes do not take their parts.
         """
         count = whole("count", count, 1)
         if not 0 <= whole("index", index, 0) < count:
@@ -249,6 +273,8 @@ class EpochSequence(PyDataset):
                 f"the sequence with steps_per_epoch={equal}, or another multiple of {count}. "
                 f"Received: index={index}, count={count}"
             )
+        if (index, count) == processes():
+            self._agree(shuffled=False)
         part = copy.copy(self)
         part._part = (index, count)
         return part
@@ -266,13 +292,13 @@ class EpochSequence(PyDataset):
         return tf_dataset(tf_passes(self), copy.copy(self)[0], len(self))
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_prefetch": copy.copy(self._prefetch), "_served": copy.copy(self._served)}  # workers and counts
-        return {**self.__dict__, **own}
+        own = ("_prefetch", "_slice_prefetch", "_served")  # workers and counts
+        return {**self.__dict__, **{name: copy.copy(getattr(self, name)) for name in own}}
 
     def _draw(self, epoch: int) -> Any:
         raise NotImplementedError
 
-    def _index(self, plan: Any, number: int) -> np.ndarray:
+    def _index(self, plan: Any, items: slice) -> np.ndarray:
         raise NotImplementedError
 
     def items_by_code(self, epoch: int) -> np.ndarray:
@@ -295,9 +321,10 @@ class EpochSequence(PyDataset):
             raise IndexError(f"The epoch has {steps} batches. Received: index={index}")
         return index % steps * parts + part
 
-    def _slice(self, number: int) -> slice:
-        """The place of the items of a batch in the plan."""
-        return slice(number * self.batch_size, (number + 1) * self.batch_size)
+    def _slice(self, number: int, own: Processes = ALONE) -> slice:
+        """The place of the items of a batch, or of the own slice of it, in the plan."""
+        rows, first = rows_of(own, self.batch_size), number * self.batch_size
+        return slice(first + rows.start, first + rows.stop)
 
     def _own_items(self) -> np.ndarray:
         """The places in the plan of all items of this sequence, which may be a part of the epoch."""
@@ -306,21 +333,29 @@ class EpochSequence(PyDataset):
             return np.arange(self._total)
         return np.arange(self._total).reshape(-1, self.batch_size)[part::parts].reshape(-1)
 
-    def _samples(self, plan: Any, epoch: int, number: int) -> Any:
-        """The samples of a batch, loaded ahead by a worker or loaded now."""
+    def _samples(self, plan: Any, epoch: int, number: int, own: Processes) -> Any:
+        """The samples of the own slice of a batch, loaded ahead by a worker or loaded now."""
         if not is_scoring():
             self._served.add()
         part, parts = self._part
 
         def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:
             number = k * parts + part
-            index = self._index(plan, number)
-            return index, epoch, number, None if plan.synthetic is None else plan.synthetic[index]
+            index = self._index(plan, self._slice(number, own))
+            stream = number * own.number + own.rank  # of random numbers
+            return index, epoch, stream, None if plan.synthetic is None else plan.synthetic[index]
 
         k = number // parts
-        if self._prefetch.active:
-            return self._prefetch.get(plan, k, self._steps // parts, job)
+        prefetch = self._prefetch if own == ALONE else self._slice_prefetch
+        if prefetch.active:
+            return prefetch.get(plan, k, self._steps // parts, job)
         return self._loader.load(*job(k))
+
+    def _agree(self, shuffled: bool) -> None:
+        """Raise if the processes have constructed different sequences; they are compared once."""
+        if not self._has_agreed:
+            check_agreement(fingerprint(self, shuffled), type(self).__name__)
+            self._has_agreed = True
 
 
 def _function(name: str, given: Any, of: str) -> Any:

@@ -10,6 +10,7 @@ from keras_balanced_siamese.sampling._batch_plan import BatchPlan
 from keras_balanced_siamese.sampling._batch_sampler import BatchSampler
 from keras_balanced_siamese.sampling._class_sampler import SamplingOptions
 from keras_balanced_siamese.sampling._epoch_sequence import EpochSequence, LoadingOptions
+from keras_balanced_siamese.sampling._process_parts import own_slice, rows_of
 from keras_balanced_siamese.sampling._starting_weights import starting_weights
 from keras_balanced_siamese.sampling._summary import EpochSummary, batch_summary
 
@@ -159,8 +160,9 @@ class BalancedBatchSequence(EpochSequence):
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
         number = self._number(index)
         epoch, plan = self._current()
-        codes = plan.class_of[number].repeat(self.samples_per_class)
-        return self._samples(plan, epoch, number), codes, self._scaled_weights(plan)[codes]
+        own = own_slice(self)
+        codes = plan.class_of[number].repeat(self.samples_per_class)[rows_of(own, self.batch_size)]
+        return self._samples(plan, epoch, number, own), codes, self._scaled_weights(plan)[codes]
 
     def indices(self, index: int | None = None) -> np.ndarray:
         """The samples of a batch, `(P K,)`, class after class, without loading them.
@@ -194,8 +196,8 @@ class BalancedBatchSequence(EpochSequence):
     def _draw(self, epoch: int) -> BatchPlan:
         return self._sampler.plan(epoch)
 
-    def _index(self, plan: BatchPlan, number: int) -> np.ndarray:
-        return plan.samples[number]
+    def _index(self, plan: BatchPlan, items: slice) -> np.ndarray:
+        return plan.samples.reshape(-1)[items]
 
     def _scaled_weights(self, plan: BatchPlan) -> np.ndarray:
         """The float32 weight `(C,)` of each class, divided by the mean weight of the samples of the epoch."""

@@ -12,6 +12,7 @@ from keras_balanced_siamese.sampling._class_sampler import SamplingOptions
 from keras_balanced_siamese.sampling._epoch_sequence import EpochSequence, LoadingOptions
 from keras_balanced_siamese.sampling._pair_plan import PairPlan
 from keras_balanced_siamese.sampling._pair_sampler import PairSampler
+from keras_balanced_siamese.sampling._process_parts import own_slice
 from keras_balanced_siamese.sampling._starting_weights import starting_weights
 from keras_balanced_siamese.sampling._summary import EpochSummary, pair_summary
 
@@ -160,8 +161,8 @@ class BalancedPairSequence(EpochSequence):
     def __getitem__(self, index: int) -> tuple[tuple[Any, Any], np.ndarray, np.ndarray]:
         number = self._number(index)
         epoch, plan = self._current()
-        samples = self._samples(plan, epoch, number)
-        part = self._slice(number)
+        own = own_slice(self)
+        samples, part = self._samples(plan, epoch, number, own), self._slice(number, own)
         labels, weights = plan.similar[part].reshape(-1, 1).copy(), self._pair_weights(plan)[part].copy()
         if self.with_classes:
             labels = np.concatenate([labels, plan.codes[plan.pairs[part]]], axis=1).astype(np.float32)
@@ -205,8 +206,8 @@ class BalancedPairSequence(EpochSequence):
     def _draw(self, epoch: int) -> PairPlan:
         return self._sampler.plan(epoch)
 
-    def _index(self, plan: PairPlan, number: int) -> np.ndarray:
-        return plan.pairs[self._slice(number)].T.reshape(-1)  # the left ones first
+    def _index(self, plan: PairPlan, items: slice) -> np.ndarray:
+        return plan.pairs[items].T.reshape(-1)  # the left ones first
 
     def _pair_weights(self, plan: PairPlan) -> np.ndarray:
         """The float32 weight `(m,)` of each pair: `sqrt(w_a w_b)`, divided by its mean over the pairs of one kind."""

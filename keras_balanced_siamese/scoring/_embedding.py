@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_balanced_siamese._backend import PyDataset
+from keras_balanced_siamese._backend import PyDataset, predict
 from keras_balanced_siamese.sampling import BalancedPairSequence
 
 EXPECTED = "The encoder must return one embedding per sample, shape (batch, dim). "
@@ -19,7 +19,7 @@ def check_encoder(encoder: Any) -> None:
 
 def embed(encoder: Any, pairs: BalancedPairSequence, samples: np.ndarray, batch_size: int) -> np.ndarray:
     """Return the embeddings `(n, dim)` of the `samples` of a sequence, float32."""
-    points = encoder.predict(_Samples(pairs, samples, batch_size), verbose=0)
+    points = predict(encoder, _Samples(pairs, samples, batch_size))
     shape = getattr(points, "shape", None)
     if shape is None or len(shape) != 2:
         raise ValueError(f"{EXPECTED}Received: {type(points).__name__} of shape {shape}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._backend import predict
 from keras_balanced_siamese._checks import flag, one_of
 from keras_balanced_siamese._model_output import higher_is_similar as direction_of
 from keras_balanced_siamese._model_output import output_of
@@ -115,10 +116,10 @@ def evaluate_model(
         check_encoder(model)
         chosen = distance_of(model) if distance is None else one_of("distance", distance, ("euclidean", "cosine"))
         if isinstance(opened, Samples):
-            points = model.predict(opened.x, verbose=0)
+            points = predict(model, opened.x)
             return evaluate_embeddings(points, opened.y, distance=chosen, threshold=threshold, **options)
         if isinstance(opened, ReadyPairs):
-            left, right = (np.asarray(model.predict(side, verbose=0)) for side in opened.inputs)
+            left, right = (np.asarray(predict(model, side)) for side in opened.inputs)
             scored = ScoredPairs(distances_of(left, right, chosen), opened.similar)
         else:
             scored = measure_embedded(model, opened, chosen)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_balanced_siamese._backend import predict
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring._embedding import embed, unit_vectors
 from keras_balanced_siamese.scoring._pairs import ReadyPairs
@@ -21,7 +22,7 @@ class ScoredPairs(NamedTuple):
 def measure(model: Any, pairs: BalancedPairSequence | ReadyPairs, higher_is_similar: bool) -> ScoredPairs:
     """Score all pairs with a model of pairs."""
     ready = isinstance(pairs, ReadyPairs)
-    scores = np.asarray(model.predict(pairs.inputs if ready else pairs, verbose=0), np.float64).reshape(-1)
+    scores = np.asarray(predict(model, pairs.inputs if ready else pairs), np.float64).reshape(-1)
     distances = -scores if higher_is_similar else scores
     return ScoredPairs(distances, pairs.similar) if ready else ScoredPairs(distances, *_truth(pairs))
 

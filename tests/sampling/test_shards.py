@@ -1,5 +1,7 @@
 """Parts of an epoch for several processes."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,6 +30,17 @@ def test_shards_are_disjoint_and_together_the_epoch(count, times, resampling):
         assert {len(part) for part in parts} == {times}
         served = [tuple(map(tuple, part.indices(k))) for k in range(times) for part in parts]
         assert served == [tuple(map(tuple, whole.indices(k))) for k in range(len(whole))]
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.sampled_from(["balanced", "natural"]))
+def test_the_parts_of_a_step_are_a_batch_of_all_processes(count, steps, class_sampling):
+    options = {"class_sampling": class_sampling}
+    parts = [build(steps_per_epoch=count * steps, **options).shard(k, count) for k in range(count)]
+    whole = build(batch_size=5 * count, steps_per_epoch=steps, **options)
+    for step in range(steps):
+        together = [np.concatenate(sides) for sides in zip(*(part.indices(step) for part in parts), strict=True)]
+        for found, expected in zip(together, whole.indices(step), strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_a_shard_has_its_own_epoch_and_weights():
@@ -61,3 +74,15 @@ def test_bad_shards(kwargs, arguments, match):
 def test_a_shard_cannot_be_sharded():
     with pytest.raises(ValueError, match="already part 0 of 3"):
         build().shard(0, 3).shard(0, 1)
+
+
+def test_an_epoch_ends_with_the_part_that_an_engine_serves():
+    """An engine may give each process every second batch of a whole sequence."""
+    whole = build(steps_per_epoch=6)
+    with mock.patch("keras_balanced_siamese.sampling._epoch_sequence.parts_by_number", return_value=2):
+        for epoch in range(3):
+            for k in range(epoch % 2, 6, 2):
+                assert whole.epoch == epoch
+                whole[k]
+            whole.on_epoch_end()
+    assert whole.epoch == 3

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_balanced_siamese._backend import attach_state
+from keras_balanced_siamese._backend import attach_state, of_first_process, processes
 from keras_balanced_siamese._checks import one_of, whole
 from keras_balanced_siamese._model_output import higher_is_similar
 from keras_balanced_siamese._running_model import is_fitting
@@ -30,6 +30,7 @@ from keras_balanced_siamese.callbacks.adaptive._class_errors import (
     LossRecord,
     logged_errors,
     measured_errors,
+    record_of_processes,
     recorded_errors,
 )
 from keras_balanced_siamese.callbacks.adaptive._history import (
@@ -155,6 +156,9 @@ class AdaptiveClassWeight(DataCallback):
     A weighted loss is reported with the weights of its epoch, in `val_loss` too, so that its values are not comparable
     between epochs. Let `EarlyStopping` and `ModelCheckpoint` monitor a metric or the entries of `VerificationReport`.
 
+    In connected processes, each uses the same callback: the losses of all are recorded together, the errors are those
+    of the first process, and it alone prints.
+
     Place this callback before callbacks that call `model.evaluate`, whose losses are recorded too. The record counts
     every item, masked ones included.
 
@@ -163,6 +167,7 @@ class AdaptiveClassWeight(DataCallback):
             whose steps do not use them; for missing errors; after the first epoch, if `fit` does not draw from
             the target sequence or does not call the target loss.
         TypeError: For a target, validation data or strategy of the wrong kind.
+        RuntimeError: If another connected process does not use the same callback.
 
     Examples:
         >>> model = siamese_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
@@ -278,13 +283,14 @@ class AdaptiveClassWeight(DataCallback):
         self._in_epoch = False
         self._check_served(self.target, "target", f"the adapted {adapted.noun} had no effect")
         logs = {} if logs is None else logs
-        self._train_record = self._train_record or adapted.loss_record()
+        self._train_record = record_of_processes(self._train_record or adapted.loss_record())
+        self._validation_record = record_of_processes(self._validation_record)
         if len(self._rows) == self._first_row:
             adapted.check_used(self._train_record)
         for prefix, record in (("class_loss", self._train_record), ("val_class_loss", self._validation_record)):
             if record is not None:
                 write_entries(logs, prefix, adapted.classes, record[0])
-        errors, values = self._errors(logs), adapted.values
+        errors, values = of_first_process(self._errors(logs), "AdaptiveClassWeight"), adapted.values
         write_entries(logs, adapted.log_name, adapted.classes, values)
         write_entries(logs, "class_error", adapted.classes, errors.values)
         items = adapted.items_per_epoch(self._train_record)
@@ -303,7 +309,7 @@ class AdaptiveClassWeight(DataCallback):
         self._rows.append(row)
         write_entry(logs, "class_weight_updated", float(skipped is None))
         self._keep_values()
-        if self.verbose:
+        if self.verbose and processes().rank == 0:
             after_bar = self.sink is print and (getattr(self, "params", None) or {}).get("verbose") == 1
             self.sink(("\n" if after_bar else "") + row.line(self._saved_values))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_balanced_siamese._backend import parts_by_number
 from keras_balanced_siamese._checks import fraction
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import Label
@@ -119,8 +120,8 @@ def check_sampling(target: Any) -> None:
 
 
 def check_steps(target: Any, steps: int | None) -> None:
-    """Raise if an epoch of `fit` is not an epoch of the sequence."""
-    if isinstance(target, EpochSequence) and steps is not None and steps != len(target):
+    """Raise if an epoch of `fit` is not an epoch of the sequence, of which Keras may give each process a part."""
+    if isinstance(target, EpochSequence) and steps is not None and steps * parts_by_number() != len(target):
         raise ValueError(
             "An epoch of `fit` must be an epoch of the sequence, or batches that were loaded early keep the weights of "
             f"the epoch before: construct the sequence with steps_per_epoch={steps}, and do not pass it to `fit`. "

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from keras_balanced_siamese._backend import exchange, has_own_variables
 from keras_balanced_siamese._text import log_names, short
 from keras_balanced_siamese._typing import Label
 from keras_balanced_siamese.evaluation import evaluate_pairs
@@ -23,6 +24,16 @@ class ClassErrors(NamedTuple):
     values: np.ndarray  # (C,), NaN where unknown
     support: np.ndarray | None = None  # (C,) number of items behind each error, if known
     problem: str | None = None  # reason not to use the errors, if any
+
+
+def record_of_processes(record: LossRecord | None) -> LossRecord | None:
+    """Return the record of the items in all processes; not needed where they share the variables of the model."""
+    if record is None or not has_own_variables():
+        return record
+    means, counts = record
+    found = exchange((np.nan_to_num(means) * counts, counts), "AdaptiveClassWeight")
+    totals, counts = (np.sum(one, axis=0) for one in zip(*found, strict=True))
+    return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0), counts
 
 
 def no_errors(classes: list[Label], problem: str) -> ClassErrors:
