@@ -54,7 +54,7 @@ def callbacks_on(data, sink, folder):
         kbs.AdaptiveClassWeight(verbose=1, sink=sink),
         kbs.AdaptiveClassWeight(data, validation_data=(X, Y)),
         kbs.HardPairMining(data, ramp_epochs=1),
-        kbs.VerificationReport((X, Y), verbose=1, sink=sink, filepath=folder / "reports.jsonl"),
+        kbs.VerificationReport((X, Y), every=EPOCHS, verbose=1, sink=sink, filepath=folder / "reports.jsonl"),
     ]
 
 

@@ -32,7 +32,12 @@ def processes() -> Processes:
     if name == "jax":  # asked for its processes before they are connected, JAX could not connect them any more
         connected = getattr(module.distributed, "is_initialized", lambda: True)()
         return Processes(module.process_index(), module.process_count()) if connected else ALONE
-    return _workers(module.distribute.get_strategy()) if module is not None else ALONE
+    if module is None:
+        return ALONE
+    strategy = module.distribute.get_strategy()
+    # the workers of other strategies run no `fit` of their own
+    together = isinstance(strategy, module.distribute.MultiWorkerMirroredStrategy)
+    return _workers(strategy) if together else ALONE
 
 
 def exchange(value: Any, place: str) -> list[Any]:
@@ -125,10 +130,8 @@ def _gatherer_of(tf: Any, strategy: Any) -> Any:
 
 
 def _workers(strategy: Any) -> Processes:
-    """Return the processes of a strategy of TensorFlow."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if resolver is None:
-        return ALONE
+    """Return the processes of a `MultiWorkerMirroredStrategy`."""
+    resolver = strategy.cluster_resolver
     jobs = resolver.cluster_spec().as_dict()
     chiefs, workers = (len(jobs.get(job, ())) for job in ("chief", "worker"))
     if chiefs + workers < 2:
