@@ -20,6 +20,7 @@ from keras_balanced_siamese.sampling._fixed_attributes import check_assignment
 from keras_balanced_siamese.sampling._process_parts import (
     check_agreement,
     check_processes,
+    check_slices,
     fingerprint,
     rows_of,
 )
@@ -78,7 +79,7 @@ class EpochSequence(PyDataset):
         forked = flag("use_multiprocessing", loading.use_multiprocessing)
         self._prefetch = Prefetch(self._loader, workers, forked, ahead)
         self._slice_prefetch = copy.copy(self._prefetch)  # of the slices of batches in one of several processes
-        self._part = (0, 1)
+        self._part = ALONE
         self._has_agreed = False  # whether all processes are known to draw the same
         self._epoch = 0
         self._served = ServedBatches()
@@ -92,7 +93,7 @@ class EpochSequence(PyDataset):
         check_processes(self)
         self._prefetch.save_random_state()
         self._slice_prefetch.save_random_state()
-        return self._steps // self._part[1]
+        return self._steps
 
     @property
     def num_batches(self) -> int:
@@ -209,7 +210,7 @@ class EpochSequence(PyDataset):
         now = reader()
         if not self.redraw or (now is not None and now.method != "fit"):
             return
-        if self._served.of_epoch < self._steps // self._part[1] // parts_by_number():
+        if self._served.of_epoch < self._steps // parts_by_number():
             return
         if now is None or now.has_begun:
             self.set_epoch(self._epoch + 1)
@@ -242,41 +243,39 @@ class EpochSequence(PyDataset):
         synthetic = self.plan.synthetic
         return self._loader.load(index, self._epoch, self._steps, None if synthetic is None else synthetic[index])
 
-    def shard(self: Self, index: int, count: int) -> Self:
-        """The part of one training process of several: the batches `index`, `index + count` and so on.
+    def shard(self: Self, rank: int, count: int) -> Self:
+        """The part of one training process of several: a slice of each batch.
 
-        The parts are disjoint, equally long and together the whole epoch. Each process constructs the same sequence,
-        with the same `seed`, and takes its own part. In one step the processes take `count` batches together, so
-        that `batch_size` is that of one process: the parts of pairs are as one sequence of `count` times the size.
+        The slices of all ranks together, in the order of the ranks, are the batches of the whole sequence, so
+        `batch_size` is that of all processes together. Each process constructs the same sequence, with the same `seed`,
+        and takes its own part. Processes that the backend has connected are compared when they take their parts.
 
-        `fit` needs no part where Keras averages the gradients of connected processes: each process is given the whole
-        sequence and draws its slice of each batch, so that `batch_size` is that of all processes together. Only
-        processes whose training step averages the gradients itself need parts.
+        Keras divides the batches itself in some cases, and `fit` takes the slices where it does not: see docs, "Several
+        devices". Processes with a training step of their own, which averages the gradients itself, need parts.
+
+        Args:
+            rank: The number of the process, from 0.
+            count: The number of processes.
 
         Raises:
-            ValueError: If the batches cannot be divided equally, there is no such part, or connected processes have
-                constructed different sequences.
+            ValueError: If a batch cannot be divided equally, there is no such part, or the other processes have
+                constructed another sequence.
             RuntimeError: If the other connected processes do not take their parts.
         """
         count = whole("count", count, 1)
-        if not 0 <= whole("index", index, 0) < count:
-            raise ValueError(f"`index` must be from 0 to count - 1. Received: index={index}, count={count}")
-        if self._part != (0, 1):
+        if not 0 <= whole("rank", rank, 0) < count:
+            raise ValueError(f"`rank` must be from 0 to count - 1. Received: rank={rank}, count={count}")
+        if self._part != ALONE:
             raise ValueError(
                 "A part cannot be divided again. Take parts of the whole sequence. "
-                f"Received: a sequence that is already part {self._part[0]} of {self._part[1]}"
+                f"Received: a sequence that is already part {self._part.rank} of {self._part.number}"
             )
-        if self._steps % count or self._total % self.batch_size:
-            equal = max(self._total // self.batch_size // count, 1) * count
-            raise ValueError(
-                f"{count} parts cannot share {self._total} items in batches of {self.batch_size} equally. Construct "
-                f"the sequence with steps_per_epoch={equal}, or another multiple of {count}. "
-                f"Received: index={index}, count={count}"
-            )
-        if (index, count) == processes():
+        own = Processes(rank, count)
+        check_slices(self, own)
+        if own == processes():
             self._agree(shuffled=False)
         part = copy.copy(self)
-        part._part = (index, count)
+        part._part = own
         return part
 
     def to_tf_dataset(self) -> Any:
@@ -315,11 +314,9 @@ class EpochSequence(PyDataset):
 
     def _number(self, index: int) -> int:
         """The number of a batch in the whole epoch."""
-        part, parts = self._part
-        steps = self._steps // parts
-        if not -steps <= index < steps:
-            raise IndexError(f"The epoch has {steps} batches. Received: index={index}")
-        return index % steps * parts + part
+        if not -self._steps <= index < self._steps:
+            raise IndexError(f"The epoch has {self._steps} batches. Received: index={index}")
+        return index % self._steps
 
     def _slice(self, number: int, own: Processes = ALONE) -> slice:
         """The place of the items of a batch, or of the own slice of it, in the plan."""
@@ -328,28 +325,24 @@ class EpochSequence(PyDataset):
 
     def _own_items(self) -> np.ndarray:
         """The places in the plan of all items of this sequence, which may be a part of the epoch."""
-        part, parts = self._part
-        if parts == 1:
+        if self._part == ALONE:
             return np.arange(self._total)
-        return np.arange(self._total).reshape(-1, self.batch_size)[part::parts].reshape(-1)
+        return np.arange(self._total).reshape(-1, self.batch_size)[:, rows_of(self._part, self.batch_size)].reshape(-1)
 
     def _samples(self, plan: Any, epoch: int, number: int, own: Processes) -> Any:
         """The samples of the own slice of a batch, loaded ahead by a worker or loaded now."""
         if not is_scoring():
             self._served.add()
-        part, parts = self._part
 
         def job(k: int) -> tuple[np.ndarray, int, int, np.ndarray | None]:
-            number = k * parts + part
-            index = self._index(plan, self._slice(number, own))
-            stream = number * own.number + own.rank  # of random numbers
+            index = self._index(plan, self._slice(k, own))
+            stream = k * own.number + own.rank  # of random numbers
             return index, epoch, stream, None if plan.synthetic is None else plan.synthetic[index]
 
-        k = number // parts
         prefetch = self._prefetch if own == ALONE else self._slice_prefetch
         if prefetch.active:
-            return prefetch.get(plan, k, self._steps // parts, job)
-        return self._loader.load(*job(k))
+            return prefetch.get(plan, number, self._steps, job)
+        return self._loader.load(*job(number))
 
     def _agree(self, shuffled: bool) -> None:
         """Raise if the processes have constructed different sequences; they are compared once."""

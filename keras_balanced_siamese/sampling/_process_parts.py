@@ -39,18 +39,23 @@ def own_slice(sequence: Any) -> Processes:
     Raises:
         ValueError: If the batches cannot be divided.
     """
-    if processes().number == 1 or sequence._part != (0, 1):
-        return ALONE
+    if sequence._part != ALONE or processes().number == 1:
+        return sequence._part
     now = reader()
-    part = ALONE if now is None or now.method not in READERS else slices(now.model)
+    own = ALONE if now is None or now.method not in READERS else slices(now.model)
+    check_slices(sequence, own)
+    return own
+
+
+def check_slices(sequence: Any, own: Processes) -> None:
+    """Raise if the batches of a sequence cannot be divided equally."""
     total, size = sequence._total, sequence.batch_size
-    if size % part.number or (part.number > 1 and total % size):
+    if size % own.number or (own.number > 1 and total % size):
         raise ValueError(
-            f"{part.number} processes cannot share each batch equally. Construct the sequence with a batch size that "
-            f"is a multiple of {part.number}, and with `steps_per_epoch`, so that all batches are full. "
+            f"{own.number} processes cannot share each batch equally. Construct the sequence with a batch size that "
+            f"is a multiple of {own.number}, and with `steps_per_epoch`, so that all batches are full. "
             f"Received: {total} items in batches of {size}"
         )
-    return part
 
 
 def rows_of(own: Processes, batch_size: int) -> slice:
@@ -68,13 +73,13 @@ def check_processes(sequence: Any) -> None:
     count = processes().number
     if count == 1 or (now := reader()) is None or now.method not in READERS:
         return
-    is_part = sequence._part != (0, 1)
+    is_part = sequence._part != ALONE
     if is_divided():
         if is_part:
             raise ValueError(
                 "Here Keras divides the batches among the processes, so that those of a part would be divided twice: "
-                f"pass the whole sequence to `{now.method}`. Received: part {sequence._part[0]} of "
-                f"{sequence._part[1]}, in {count} processes"
+                f"pass the whole sequence to `{now.method}`. Received: part {sequence._part.rank} of "
+                f"{sequence._part.number}, in {count} processes"
             )
         sequence._agree(_is_shuffled(now))
         if sequence._steps % parts_by_number():

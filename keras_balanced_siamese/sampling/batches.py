@@ -174,10 +174,8 @@ class BalancedBatchSequence(EpochSequence):
         Raises:
             IndexError: If there is no such batch.
         """
-        samples = self._current()[1].samples
-        if index is None:
-            return samples.reshape(-1)[self._own_items()]
-        return samples[self._number(index)].copy()
+        part = self._own_items() if index is None else self._slice(self._number(index), self._part)
+        return self._current()[1].samples.reshape(-1)[part].copy()
 
     @property
     def class_distribution(self) -> dict[Label, float]:

@@ -181,7 +181,7 @@ class BalancedPairSequence(EpochSequence):
             IndexError: If there is no such batch.
         """
         plan = self._current()[1]
-        part = self._own_items() if index is None else self._slice(self._number(index))
+        part = self._own_items() if index is None else self._slice(self._number(index), self._part)
         return plan.pairs[part, 0].copy(), plan.pairs[part, 1].copy(), plan.similar[part].copy()
 
     @property

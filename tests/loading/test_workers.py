@@ -97,7 +97,7 @@ def test_copies_do_not_share_workers():
     part = kbs.BalancedPairSequence(X, Y, batch_size=8, steps_per_epoch=6, seed=0, workers=2).shard(0, 2)
     assert part._prefetch is not pairs._prefetch
     assert isinstance(part._prefetch, Prefetch)
-    assert len(all_batches(part)) == 3
+    assert len(all_batches(part)) == 6
 
 
 def test_batches_are_right_for_concurrent_threads():

@@ -99,7 +99,7 @@ def test_a_batch_with_fewer_pairs_is_shown_whole():
 def test_a_shard_shows_its_part_of_the_epoch():
     pairs = build(batch_size=6)
     part = images_of(plots.plot_pairs(pairs.shard(1, 2), 1, n=3))
-    np.testing.assert_array_equal(part, images_of(plots.plot_pairs(pairs, 3, n=3)))
+    np.testing.assert_array_equal(part, images_of(plots.plot_pairs(pairs, 1, n=6))[-len(part) :])
 
 
 @pytest.mark.parametrize(

@@ -174,14 +174,15 @@ def test_describe_lists_each_class_and_its_batches():
     ]
 
 
-def test_shards_of_batches_are_the_whole_epoch():
+def test_shards_of_a_batch_are_together_the_batch():
     whole = build_batches([40, 20, 20], steps_per_epoch=6, class_weight={"class 0": 1, "class 1": 3, "class 2": 2})
-    parts = [whole.shard(k, 3) for k in range(3)]
+    parts = [whole.shard(k, 4) for k in range(4)]
     for i in range(6):
-        for found, expected in zip(parts[i % 3][i // 3], whole[i], strict=True):
-            np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ValueError, match="steps_per_epoch"):
-        whole.shard(0, 4)
+        for *found, expected in zip(*(part[i] for part in parts), whole[i], strict=True):
+            np.testing.assert_array_equal(np.concatenate(found), expected)
+        np.testing.assert_array_equal(np.concatenate([part.indices(i) for part in parts]), whole.indices(i))
+    with pytest.raises(ValueError, match="cannot share each batch equally"):
+        whole.shard(0, 3)
 
 
 @pytest.mark.parametrize(("workers", "processes"), [(0, False), (3, False), (2, True)])
