@@ -242,3 +242,11 @@ def test_weights_by_name_keep_their_names():
     assert loss.live_weights.classes == [0, 1]
     with pytest.raises(ValueError, match="names of the data, or the integers"):
         kbs.WeightedTripletLoss(class_weight={"a": 1.0, 1: 2.0})
+
+
+def test_gather_is_checked_and_missing_in_older_configs():
+    with pytest.raises((TypeError, ValueError), match="gather"):
+        kbs.WeightedTripletLoss(gather=2)
+    config = kbs.WeightedTripletLoss(gather=False).get_config()
+    assert config.pop("gather") is False
+    assert kbs.WeightedTripletLoss.from_config(config).gather is True
