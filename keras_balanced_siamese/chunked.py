@@ -15,8 +15,8 @@ class ChunkedEncoder(keras.Model):
 
     A loss on batches compares all items of a batch, so plain training holds the activations of all of them. This model
     calls `encoder` on one chunk after the other and keeps the embeddings alone. For the gradient, it calls the encoder
-    on each chunk a second time (gradient caching). Losses, optimizers, callbacks and `fit` work as with the plain
-    encoder; a step takes up to 1.4 times as long. Loss and gradients are those of the whole batch:
+    on each chunk a second time (gradient caching), which is a third more work. Losses, optimizers, callbacks and
+    `fit` work as with the plain encoder. Loss and gradients are those of the whole batch:
 
     ```
     dL/dw = sum over chunks of (dL/d embeddings of the chunk) * (d embeddings of the chunk / dw)
@@ -26,6 +26,8 @@ class ChunkedEncoder(keras.Model):
     - Dropout draws the same mask both times.
     - `BatchNormalization` uses the statistics of a chunk, and updates its moving statistics once per chunk. With
       `LayerNormalization` or `GroupNormalization`, the result does not depend on the chunks.
+    - On a CPU, XLA takes several times as long for gradients of convolutions in a loop, as the chunks are. Compile with
+      `jit_compile=False` there, if the backend has the choice.
     - `encoder` and its weights stay usable as they are, such as for `siamese_model(chunked.encoder)`.
 
     Args:
