@@ -39,4 +39,5 @@ from keras_balanced_siamese._backend._sorting import column_of_max as column_of_
 from keras_balanced_siamese._backend._sorting import count_not_above as count_not_above
 from keras_balanced_siamese._backend._sorting import order_rows as order_rows
 from keras_balanced_siamese._backend._sorting import put_columns as put_columns
+from keras_balanced_siamese._backend._sorting import take_column as take_column
 from keras_balanced_siamese._backend._sorting import take_columns as take_columns

@@ -73,3 +73,14 @@ def put_columns(x: Tensor, columns: Tensor) -> Tensor:
     rows, width = ops.shape(x)[0], ops.shape(x)[1]
     place = ops.cast(ops.arange(rows), columns.dtype)[:, None] * width + columns
     return ops.reshape(ops.segment_sum(ops.reshape(x, (-1,)), ops.reshape(place, (-1,)), rows * width), (rows, width))
+
+
+def take_column(x: Tensor, column: Tensor) -> Tensor:
+    """Take one item of each row of `x` `(n, k)`, at the columns `(n, 1)`; returns `(n, 1)`.
+
+    Under XLA, a sum over a mask and its gradient join the operations around them; a gather and a scatter do not.
+    """
+    if _name == "torch":
+        return ops.take_along_axis(x, column, axis=1)
+    taken = ops.equal(ops.arange(ops.shape(x)[1])[None, :], column)
+    return ops.sum(ops.where(taken, x, ops.zeros_like(x)), axis=1, keepdims=True)

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from keras_balanced_siamese._backend import column_of_max, ops, order_rows, put_columns, register, take_columns
+from keras_balanced_siamese._backend import (
+    column_of_max,
+    ops,
+    order_rows,
+    put_columns,
+    register,
+    take_column,
+    take_columns,
+)
 from keras_balanced_siamese._checks import one_of, positive
 from keras_balanced_siamese._pairwise import DISTANCES, PairMasks, distances
 from keras_balanced_siamese._typing import ClassWeights, Tensor
@@ -109,7 +117,7 @@ class WeightedTripletLoss(WeightedBatchLoss):
         fixed = ops.stop_gradient(d)
         farthest = column_of_max(ops.where(pairs.positive, fixed, -1.0))
         nearest = column_of_max(ops.where(pairs.negative, -fixed, float("-inf")))
-        difference = take_columns(d, farthest) - take_columns(d, nearest)
+        difference = take_column(d, farthest) - take_column(d, nearest)
         losses = self._loss(difference[:, 0])
         plain = ops.where(pairs.anchor, losses, 0.0)
         weighted = plain if weight is None else weight * weight * plain
