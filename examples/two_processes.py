@@ -34,7 +34,7 @@ TIMEOUT = 300  # seconds
 def main() -> None:
     """Train on one process and on two, and compare."""
     if BACKEND == "tensorflow" and hasattr(keras, "ops"):
-        sys.exit("With Keras 3, TensorFlow trains on one process only. " + __doc__.split("\n\n")[1])
+        sys.exit("With Keras 3, TensorFlow trains on one process only: use another backend, or Keras 2.15 (see above)")
     one, two = run(1), run(2)
     print("epoch  one process  two processes")
     for epoch, losses in enumerate(zip(one, two, strict=True)):

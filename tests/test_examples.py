@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from fresh_process import environment
+from toy import BACKEND
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -101,3 +102,18 @@ def test_article_network(run):
     assert before != after
     assert "ROC AUC" in text
     assert float(re.search(r"distances differ by (\S+) at most", text)[1]) < 1e-5
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow" and hasattr(keras, "ops"), reason="needs Keras 2.15")
+def test_two_processes_have_the_losses_of_one(run):
+    rows = re.findall(r"^ +\d+ +([\d.]+) +([\d.]+)$", run("two_processes.py"), flags=re.MULTILINE)
+    one, two = np.array(rows, "float64").T
+    assert len(rows) == 4
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+    assert one[-1] < one[0]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow" or not hasattr(keras, "ops"), reason="the others can")
+def test_two_processes_say_that_keras_3_cannot_on_tensorflow():
+    with pytest.raises(SystemExit, match="trains on one process only"):
+        in_this_process("two_processes.py")
