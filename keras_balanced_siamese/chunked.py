@@ -78,6 +78,7 @@ class ChunkedEncoder(keras.Model):
         self.encoder = encoder
         self.chunk_size = whole("chunk_size", chunk_size, 1)
         self._is_traced = False
+        self.built = len(outputs) > 0  # so that weights can be loaded at once
 
     @property
     def compute_dtype(self) -> str:

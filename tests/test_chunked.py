@@ -173,6 +173,13 @@ def test_an_encoder_without_weights_yet_and_saving_it(make, tmp_path):
 
 
 @needs_stateless
+def test_weights_are_loaded_before_the_first_call(tmp_path):
+    kbs.ChunkedEncoder(saved := network(), 7).save_weights(path := tmp_path / "model.weights.h5")
+    kbs.ChunkedEncoder(opened := network(), 7).load_weights(path)
+    assert_same(opened.get_weights(), saved.get_weights())
+
+
+@needs_stateless
 def test_adapted_class_weights_and_balanced_batches():
     def history(model):
         model.compile("sgd", kbs.WeightedTripletLoss(class_weight={0: 1.0, 1: 1.0, 2: 1.0}))

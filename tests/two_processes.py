@@ -205,10 +205,9 @@ def refused(rank, folder):
         "uneven": error_of(lambda: use(pairs(batch_size=7, steps_per_epoch=5))),
         "twice": error_of(lambda: use(pairs().shard(rank, COUNT))),
     }
-    if BACKEND != "torch":
-        model = compiled()
-        random.seed(rank)
-        found["shuffled"] = error_of(lambda: model.fit(pairs(), verbose=0))
+    model, data = compiled(), pairs().shard(rank, COUNT) if BACKEND == "torch" else pairs()
+    random.seed(rank)
+    found["shuffled"] = error_of(lambda: model.fit(data, verbose=0))
     exchange = importlib.import_module("keras_balanced_siamese._backend._processes")
     found["other place"] = error_of(lambda: exchange.exchange(1, f"callback {rank}"))
     found["together"] = exchange.exchange(rank, "the end")

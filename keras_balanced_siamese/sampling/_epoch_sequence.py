@@ -275,7 +275,7 @@ class EpochSequence(PyDataset):
         if own == processes():
             self._agree(shuffled=False)
         part = copy.copy(self)
-        part._part = own
+        part._part, part._has_agreed = own, False  # `fit` compares the order of the batches too
         return part
 
     def to_tf_dataset(self) -> Any:

@@ -87,10 +87,13 @@ def check_processes(sequence: Any) -> None:
                 f"Keras cannot give {count} processes equally many of {sequence._steps} batches, and would wait for "
                 f"ever. Construct the sequence with another `steps_per_epoch`. Received: {sequence._steps} batches"
             )
-    elif not is_part and slices(now.model) != ALONE:
+    elif is_part:
+        if sequence._part == processes() and _is_shuffled(now):
+            sequence._agree(shuffled=True)
+    elif slices(now.model) != ALONE:
         sequence._agree(_is_shuffled(now))
         own_slice(sequence)
-    elif not is_part and now.method == "fit" and not sequence._has_agreed:
+    elif now.method == "fit" and not sequence._has_agreed:
         sequence._has_agreed = True  # warn once
         warnings.warn(
             f"{count} processes are connected, but this `fit` neither divides the batches among them nor averages "
