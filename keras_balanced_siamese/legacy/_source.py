@@ -173,3 +173,9 @@ def arrays_under(group: Any) -> list[str]:
     group.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
     return found
 
+
+
+def elements_under(group: Any) -> int:
+    """Return the number of values in all arrays below a group, counting no more than the file can hold."""
+    sizes = [group[path] for path in arrays_under(group)]
+    return sum(one.size for one in sizes if one.nbytes <= RATIO * one.id.get_storage_size() + SLACK)
