@@ -15,6 +15,7 @@ from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
 from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
+from keras_balanced_siamese._backend._models import read_checkpoint as read_checkpoint
 from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
 from keras_balanced_siamese._backend._registry import PACKAGE as PACKAGE
 from keras_balanced_siamese._backend._registry import register as register

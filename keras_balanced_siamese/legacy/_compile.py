@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_balanced_siamese._model_output import output_of
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._objects import Objects
+from keras_balanced_siamese.legacy.contrastive import LegacyContrastiveLoss
 from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss
 from keras_balanced_siamese.losses.triplet import WeightedTripletLoss
 
@@ -34,11 +36,12 @@ class Compiled(NamedTuple):
     missing: list[str]  # what has no counterpart
 
 
-def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects) -> Compiled:
+def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects, model: keras.Model) -> Compiled:
     """Return the arguments of `compile` that a file stands for."""
     if not compiled:
         return Compiled(None, [], [])
-    reader = _Reader(objects)
+    output = output_of(model)
+    reader = _Reader(objects, output is None or output.kind == "distance")
     optimizer = compiled.get("optimizer_config", compiled.get("optimizer"))
     found = {
         "optimizer": reader.read("optimizer", optimizer, reader.optimizer),
@@ -54,8 +57,8 @@ def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects) -> C
 
 
 class _Reader:
-    def __init__(self, objects: Objects):
-        self.objects = objects
+    def __init__(self, objects: Objects, returns_distance: bool):
+        self.objects, self.returns_distance = objects, returns_distance
         self.replaced: list[tuple[str, str, str]] = []
         self.missing: list[str] = []
 
@@ -85,7 +88,8 @@ class _Reader:
             return own.from_config(config) if inspect.isclass(own) else own
         known = FUNCTIONS.get(name, name)
         if known == "ContrastiveLoss":
-            loss: Any = WeightedContrastiveLoss(margin=config.get("margin", 1.0), reduction=_reduction(config))
+            cls = WeightedContrastiveLoss if self.returns_distance else LegacyContrastiveLoss
+            loss: Any = cls(margin=config.get("margin", 1.0), reduction=_reduction(config))
         elif known in ("TripletSemiHardLoss", "TripletHardLoss"):
             loss = _triplet_loss(known, config)
         else:
@@ -131,8 +135,8 @@ class _Reader:
         if addons and name not in SAME_OPTIMIZER:
             raise NoCounterpart("neither Keras nor this package has it")
         known = SAME_OPTIMIZER.get(name, name)
-        cls = getattr(keras.optimizers, known[:1].upper() + known[1:] if known.islower() else known, None)
-        cls = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}.get(name, cls)
+        names = {one.lower(): one for one in dir(keras.optimizers)}
+        cls = getattr(keras.optimizers, names.get(known.lower(), ""), None)
         if not (inspect.isclass(cls) and issubclass(cls, keras.optimizers.Optimizer)):
             raise NoCounterpart("Keras does not have it")
         arguments = self._optimizer_arguments(cls, config)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import h5py
 import numpy as np
 
 from keras_balanced_siamese._text import short
+from keras_balanced_siamese.legacy._saved_model import Checkpoint, metadata_of
 
 LARGEST_JSON = 2**27  # bytes
 RATIO = 1000  # of the size in memory to the size in the file, at most
@@ -24,16 +26,16 @@ class Source:
     """What a file holds.
 
     Attributes:
-        kind: `"h5"` or `"keras"`.
-        config: Configuration of the model.
+        kind: `"h5"`, `"keras"` or `"saved_model"`.
+        config: Configuration of the model, or `None` where only weights were saved.
         compiled: Configuration of `compile`, or `None`.
         version: Version of Keras that wrote the file, or "unknown".
-        weights: The open HDF5 group of the weights of the layers.
+        weights: The open HDF5 group of the weights of the layers, or a `Checkpoint`.
         optimizer: That of the optimizer, or `None`.
     """
 
     kind: str
-    config: dict[str, Any]
+    config: dict[str, Any] | None
     compiled: dict[str, Any] | None
     version: str
     weights: Any
@@ -59,6 +61,14 @@ def open_source(path: Path) -> Iterator[Source]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Source]:
+    if path.is_dir():
+        text = metadata_of(path)
+        metadata = {} if text is None else _json(text, "keras_metadata.pb")
+        config = None if text is None else metadata.get("model_config", metadata)
+        version = str(metadata.get("keras_version", "unknown"))
+        checkpoint = Checkpoint(path / "variables" / "variables")
+        yield Source("saved_model", config, metadata.get("training_config"), version, checkpoint, None)
+        return
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             config = _json(_member(archive, "config.json", LARGEST_JSON), "config.json")
@@ -70,16 +80,13 @@ def _opened(path: Path) -> Iterator[Source]:
                 yield Source("keras", config, compiled, version, file, group_in(file, "optimizer"))
         return
     with h5py.File(path, "r") as file:
-        if "model_config" not in file.attrs:
-            raise ValueError(
-                f"{str(path)!r} holds weights without a model. Build the network in code and call "
-                "`model.load_weights(path)` or `load_legacy_weights(model, path)`"
-            )
-        config = _json(file.attrs["model_config"], "model_config")
+        config = _json(file.attrs["model_config"], "model_config") if "model_config" in file.attrs else None
         compiled = _json(file.attrs["training_config"], "training_config") if "training_config" in file.attrs else None
         version = _text(file.attrs.get("keras_version", "unknown"))
         weights = group_in(file, "model_weights")
-        yield Source("h5", config, compiled, version, file if weights is None else weights, group_in(file, "optimizer_weights"))
+        weights = file if weights is None else weights
+        kind = "h5" if "layer_names" in weights.attrs or "layer_names0" in weights.attrs else "keras"
+        yield Source(kind, config, compiled, version, weights, group_in(file, "optimizer_weights"))
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -102,12 +109,18 @@ def _json(text: Any, name: str) -> dict[str, Any]:
     if len(text) > LARGEST_JSON:
         raise ValueError(f"{name!r} has {len(text)} characters")
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_hook=_list_of_tuple)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{name!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{name!r} must hold a JSON object. Received: {short(value)}")
     return value
+
+
+def _list_of_tuple(found: dict[str, Any]) -> Any:
+    """Return the list that Keras 2 writes as a dict, as it does for tuples and shapes in some places."""
+    is_list = found.get("class_name") in ("__tuple__", "TensorShape") and isinstance(found.get("items"), list)
+    return found["items"] if is_list else found
 
 
 def _text(value: Any) -> str:
@@ -176,6 +189,8 @@ def arrays_under(group: Any) -> list[str]:
 
 
 def elements_under(group: Any) -> int:
-    """Return the number of values in all arrays below a group, counting no more than the file can hold."""
+    """Return the number of values in all arrays of a group or checkpoint, no more than the file can hold."""
+    if isinstance(group, Checkpoint):
+        return sum(math.prod(shape) for shape in group.shapes.values())
     sizes = [group[path] for path in arrays_under(group)]
     return sum(one.size for one in sizes if one.nbytes <= RATIO * one.id.get_storage_size() + SLACK)

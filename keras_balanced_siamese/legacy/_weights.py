@@ -18,7 +18,8 @@ def load_weights(part: Part, source: Source) -> int:
     Raises:
         ValueError: If weights are missing or left over, or have other shapes or names.
     """
-    found = dict(_of_h5(part, source.weights) if source.kind == "h5" else _of_keras(part, source.weights))
+    read = {"h5": _of_h5, "keras": _of_keras, "saved_model": _of_checkpoint}[source.kind]
+    found = dict(read(part, source.weights))
     variables = {id(one): one for one in part.layer.weights}
     missing = [one for key, one in variables.items() if key not in found]
     if missing:
@@ -62,7 +63,7 @@ def _of_h5(part: Part, group: Any) -> Iterator[tuple[int, np.ndarray]]:
                 f"The layer {name!r} must have {len(variables)} weights in the file. Received: {short(names)}"
             )
         for path, variable in zip(names, variables, strict=True):
-            yield id(variable), _fitting(array_in(own, path), variable, f"{name}/{path}", path)
+            yield id(variable), fitting(array_in(own, path), variable, f"{name}/{path}", path)
             used += 1
     stored = len(arrays_under(group))
     if stored > used:
@@ -71,15 +72,23 @@ def _of_h5(part: Part, group: Any) -> Iterator[tuple[int, np.ndarray]]:
 
 def _of_keras(part: Part, file: Any) -> Iterator[tuple[int, np.ndarray]]:
     used: set[str] = set()
-    for path, variable in _paths(part, ""):
+    for path, variable in paths(part, ""):
         used.add(path)
-        yield id(variable), _fitting(array_in(file, path), variable, path)
+        yield id(variable), fitting(array_in(file, path), variable, path)
     stored = [one for one in arrays_under(file) if one.split("/")[0] not in ("optimizer", "metrics")]
     if left := sorted(set(stored) - used):
         raise ValueError(f"The file has weights that the model has not: {short(left)}")
 
 
-def _paths(part: Part, root: str) -> Iterator[tuple[str, Any]]:
+def _of_checkpoint(part: Part, checkpoint: Any) -> Iterator[tuple[int, np.ndarray]]:
+    variables = [variable for layer, _ in leaves(part) for variable in layer.weights]
+    for k, variable in enumerate(variables):
+        yield id(variable), fitting(checkpoint.array(f"variables/{k}"), variable, f"variables/{k}")
+    if f"variables/{len(variables)}" in checkpoint.shapes:
+        raise ValueError(f"The SavedModel has more weights than the model, which has {len(variables)}")
+
+
+def paths(part: Part, root: str) -> Iterator[tuple[str, Any]]:
     """Yield the place in the file of each weight: containers number their parts by class."""
     counts: dict[str, int] = {}
     for one in part.parts:
@@ -88,19 +97,19 @@ def _paths(part: Part, root: str) -> Iterator[tuple[str, Any]]:
         counts[kind] = k + 1
         path = f"{root}layers/{kind}" + (f"_{k}" if k else "")
         if one.parts:
-            yield from _paths(one, f"{path}/")
+            yield from paths(one, f"{path}/")
         elif one.layer is not None:
-            yield from _paths_of_layer(one.layer, path)
+            yield from paths_of_layer(one.layer, path)
 
 
-def _paths_of_layer(layer: Any, path: str) -> Iterator[tuple[str, Any]]:
+def paths_of_layer(layer: Any, path: str) -> Iterator[tuple[str, Any]]:
     inside = _layers_inside(layer)
     below = [variable for name, one in inside for variable in one.weights]
     own = [one for one in layer.weights if not any(one is other for other in below)]
     for k, variable in enumerate(own):
         yield f"{path}/vars/{k}", variable
     for name, one in inside:
-        yield from _paths_of_layer(one, f"{path}/{name}")
+        yield from paths_of_layer(one, f"{path}/{name}")
 
 
 INSIDE = ("layer", "cell", "forward_layer", "backward_layer", "_query_dense", "_key_dense", "_value_dense", "_output_dense")
@@ -128,7 +137,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
-def _fitting(values: np.ndarray | None, variable: Any, place: str, name: str | None = None) -> np.ndarray:
+def fitting(values: np.ndarray | None, variable: Any, place: str, name: str | None = None) -> np.ndarray:
     """Check that an array belongs to a variable."""
     if values is None:
         raise ValueError(f"The file has no array {place!r}, the values of {variable.name!r}")

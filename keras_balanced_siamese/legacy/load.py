@@ -96,6 +96,11 @@ def load_with_report(
 ) -> tuple[keras.Model, Report]:
     """The model of `load_legacy_model`, and what became of the parts of the file."""
     with open_source(Path(path)) as source:
+        if source.config is None:
+            raise ValueError(
+                f"{str(path)!r} holds weights without the layers. Build the network in code and call "
+                "`load_legacy_weights(model, path)`"
+            )
         objects = Objects(_mapping("custom_objects", custom_objects), _layers(lambda_map))
         with bounded_weights(elements_under(source.weights)):
             part = build_model(source.config, objects)
@@ -108,7 +113,7 @@ def load_with_report(
 
 
 def _compile(part: Part, source: Source, objects: Objects, report: Report) -> None:
-    compiled = compile_arguments(source.compiled, objects)
+    compiled = compile_arguments(source.compiled, objects, part.layer)
     report.replaced += compiled.replaced
     report.missing += compiled.missing
     if compiled.arguments is not None:
