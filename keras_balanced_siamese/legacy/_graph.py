@@ -7,12 +7,14 @@ from typing import Any
 import keras
 
 from keras_balanced_siamese._text import short
-from keras_balanced_siamese.legacy._objects import Objects, class_name_of, mapping_in
+from keras_balanced_siamese.legacy._objects import Objects, Operation, class_name_of, mapping_in
+from keras_balanced_siamese.legacy._ops import OPERATIONS
+from keras_balanced_siamese.legacy.operation import LegacyOperation, emptied
 
 DEPTH = 32  # of models inside models
 CONSTANT = "_CONSTANT_VALUE"
 FUNCTIONAL, SEQUENTIAL = ("Functional", "Model"), "Sequential"
-OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+SHAPES = ("shape", "compat.v1.shape")
 
 
 @dataclass
@@ -178,19 +180,28 @@ class _Functional:
     def _call(self, part: Part, node: Any) -> list[Any]:
         arguments: dict[str, Any] = {}
         first = self._given(node, arguments)
-        wrapped_once = part.class_name not in OPERATIONS
-        if wrapped_once and isinstance(first, list) and len(first) == 1:
+        if isinstance(part.layer, Operation):
+            return self._operate(part, part.layer, first, arguments)
+        if isinstance(first, list) and len(first) == 1:
             first = first[0]
         layer = part.layer
-        if part.class_name in OPERATIONS:
-            if not _has_tensor((first, arguments)):
-                return [_checked(part.name, lambda: layer.call(first, **arguments))]
-        else:
-            arguments = {key: value for key, value in arguments.items() if value is not None}
-            if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(first, list):
-                first, arguments["initial_state"] = first[0], first[1:]
+        arguments = {key: value for key, value in arguments.items() if value is not None}
+        if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(first, list):
+            first, arguments["initial_state"] = first[0], first[1:]
         found = _checked(part.name, lambda: layer(first, **arguments))
         return list(found) if isinstance(found, (list, tuple)) else flat(found)
+
+    def _operate(self, part: Part, operation: Operation, first: Any, arguments: dict[str, Any]) -> list[Any]:
+        """Call an operation on tensors as a layer; a shape and what is taken from it are numbers."""
+        tensors: list[Any] = []
+        template = emptied(first, tensors), emptied(arguments, tensors)
+        if operation.function in SHAPES or not tensors:
+            return [_checked(part.name, lambda: OPERATIONS[operation.function](first, **arguments))]
+        layer = _checked(
+            part.name, lambda: LegacyOperation(operation.function, *template, name=part.name, dtype=operation.dtype)
+        )
+        found = _checked(part.name, lambda: layer(tensors))
+        return list(found) if isinstance(found, (list, tuple)) else [found]
 
     def _given(self, data: Any, arguments: dict[str, Any]) -> Any:
         """Return the first argument of a call, in its structure; collect the others in `arguments`."""
@@ -241,7 +252,3 @@ def flat(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [leaf for key in sorted(value) for leaf in flat(value[key])]
     return [leaf for one in value for leaf in flat(one)] if isinstance(value, (list, tuple)) else [value]
-
-
-def _has_tensor(value: Any) -> bool:
-    return any(hasattr(leaf, "dtype") for leaf in flat(value))

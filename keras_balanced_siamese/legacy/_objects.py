@@ -2,13 +2,13 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
-from keras_balanced_siamese.legacy.operation import LegacyOperation
+from keras_balanced_siamese.legacy._ops import OPERATIONS as KNOWN
 
 PARTS = {  # end of an argument's name -> module that holds what it may be
     "initializer": keras.initializers,
@@ -43,6 +43,14 @@ OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
 SYNONYMS = {"SyncBatchNormalization": "BatchNormalization"}
 
 
+class Operation(NamedTuple):
+    """An operation of TensorFlow, which becomes a layer where it is called."""
+
+    name: str
+    function: str
+    dtype: Any
+
+
 class Objects:
     """Builds the parts of a model from their configurations.
 
@@ -66,7 +74,7 @@ class Objects:
         if class_name == "Lambda":
             return self._lambda(name)
         if class_name in OPERATIONS:
-            return self._operation(name, class_name, arguments)
+            return self._operation(name, arguments)
         own = self._custom(config)
         if own is not None:
             changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
@@ -116,14 +124,15 @@ class Objects:
         self.replaced.append((name, "Lambda", type(layer).__name__))
         return layer
 
-    def _operation(self, name: str, class_name: str, arguments: Mapping[str, Any]) -> Any:
+    def _operation(self, name: str, arguments: Mapping[str, Any]) -> Operation:
         function = arguments.get("function")
-        layer = _called(
-            f"the layer {name!r} ({class_name})",
-            lambda: LegacyOperation(function, name=name, dtype=self._dtype(arguments.get("dtype"))),
-        )
-        self.replaced.append((name, f"{class_name} {function}", "LegacyOperation"))
-        return layer
+        if function not in KNOWN:
+            raise ValueError(
+                f"The layer {name!r} is the operation {short(function)} of TensorFlow, which is not known here. Build the "
+                "network in code and call `load_legacy_weights(model, path)`"
+            )
+        self.replaced.append((name, f"TensorFlow operation {function}", "LegacyOperation"))
+        return Operation(name, function, self._dtype(arguments.get("dtype")))
 
     def _custom(self, config: Mapping[str, Any]) -> Any:
         """Return what the caller, or its code by registration, has under one of the names in the configuration."""
@@ -146,7 +155,8 @@ class Objects:
         for key, value in given.items():
             own_key = RENAMED.get((class_name, key), key)
             if own_key not in known:
-                harmless = LOST.get(key, ())
+                separable = class_name.startswith("SeparableConv") and key.startswith("kernel_")  # without effect there
+                harmless = None if separable else LOST.get(key, ())
                 if harmless is not None and value not in harmless:
                     raise ValueError(
                         f"Keras has no argument {key!r} for the layer {name!r} ({class_name}) any more. "

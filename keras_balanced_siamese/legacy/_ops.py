@@ -177,6 +177,8 @@ def _getitem(tensor: Any, slice_spec: Any, var: Any = None) -> Any:
 
 
 def _index(spec: Any) -> Any:
+    if isinstance(spec, dict) and "class_name" in spec:
+        return Ellipsis
     if isinstance(spec, dict):
         return slice(spec["start"], spec["stop"], spec["step"])
     if isinstance(spec, (list, tuple)):

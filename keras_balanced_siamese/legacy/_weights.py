@@ -31,11 +31,11 @@ def load_weights(part: Part, source: Source) -> int:
 
 def leaves(part: Part, trainable: bool = True) -> Iterator[tuple[Any, bool]]:
     """Yield the layers without parts of their own, in the order of the file, and whether they train."""
-    trainable = trainable and (part.layer is None or part.layer.trainable)
-    if not part.parts:
-        if part.layer is not None:
-            yield part.layer, trainable
+    if not isinstance(part.layer, keras.layers.Layer):  # an input or an operation
         return
+    trainable = trainable and part.layer.trainable
+    if not part.parts:
+        yield part.layer, trainable
     for one in part.parts:
         yield from leaves(one, trainable)
 
@@ -98,7 +98,7 @@ def paths(part: Part, root: str) -> Iterator[tuple[str, Any]]:
         path = f"{root}layers/{kind}" + (f"_{k}" if k else "")
         if one.parts:
             yield from paths(one, f"{path}/")
-        elif one.layer is not None:
+        elif isinstance(one.layer, keras.layers.Layer):
             yield from paths_of_layer(one.layer, path)
 
 
@@ -148,6 +148,6 @@ def fitting(values: np.ndarray | None, variable: Any, place: str, name: str | No
         )
     last = None if name is None else name.split("/")[-1].split(":")[0]
     own = variable.name.split("/")[-1].split(":")[0]
-    if last is not None and last != own:
+    if last is not None and not last.endswith(own):  # `depthwise_kernel` is `kernel` in Keras 3
         raise ValueError(f"The weights {variable.name!r} must have a name that ends in {own!r}. Received: {place!r}")
     return values
