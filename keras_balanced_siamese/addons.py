@@ -45,7 +45,7 @@ def describe(model: keras.Model, report: Report) -> str:
     rows += [(kind, before, now) for kind, before, now in report.replaced]
     rows += [("no counterpart", one, "left out") for one in report.missing]
     rows.append(("optimizer's state", "", report.optimizer))
-    if not model.compiled:
+    if not report.compiled:
         rows.append(("compile", "", "not compiled: call `model.compile` before `fit`"))
     return table(rows)
 

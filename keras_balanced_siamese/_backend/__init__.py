@@ -9,6 +9,7 @@ from keras_balanced_siamese._backend._generation import count_not_above as count
 from keras_balanced_siamese._backend._generation import has_float64 as has_float64
 from keras_balanced_siamese._backend._generation import is_baked_in as is_baked_in
 from keras_balanced_siamese._backend._generation import misnamed_optimizers as misnamed_optimizers
+from keras_balanced_siamese._backend._generation import native_operations as native_operations
 from keras_balanced_siamese._backend._generation import ops as ops
 from keras_balanced_siamese._backend._generation import read_variable as read_variable
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy

@@ -1,6 +1,6 @@
 """The same names as `_keras3` for Keras 2.15, which runs on TensorFlow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -164,3 +164,15 @@ def has_float64() -> bool:
 def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
     """Count the items of each ascending row `(n, k)` that are not above each value of that row `(n, m)`; int32."""
     return tf.searchsorted(rows, values, side="right")
+
+
+def native_operations(names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+    """Return the functions of TensorFlow with these names in its files, such as `math.subtract`."""
+    found = {}
+    operators = {"__operators__.add": "add", "__operators__.eq": "equal", "__operators__.ne": "not_equal"}
+    for name in names:
+        place: Any = tf
+        for part in operators.get(name, name).split("."):
+            place = getattr(place, part, None)
+        found |= {} if place is None else {name: place}
+    return found

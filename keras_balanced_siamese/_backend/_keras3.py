@@ -1,7 +1,7 @@
 """What the package needs of Keras 3."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -122,3 +122,8 @@ def count_not_above(rows: Tensor, values: Tensor) -> Tensor:
     if name == "torch":
         return module.searchsorted(rows, values.contiguous(), right=True, out_int32=True)
     return module.searchsorted(rows, values, side="right")
+
+
+def native_operations(_names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+    """Return functions of TensorFlow by their names in its files: none here, as not every backend has it."""
+    return {}

@@ -128,7 +128,8 @@ class _Reader:
             return own.from_config(config)
         if name in ("LossScaleOptimizer", "LossScaleOptimizerV3"):
             inner = self.optimizer(config.get("inner_optimizer"))
-            return keras.optimizers.LossScaleOptimizer(inner, initial_scale=config.get("initial_scale", 2.0**15))
+            scaled = getattr(keras.optimizers, "LossScaleOptimizer", None) or keras.mixed_precision.LossScaleOptimizer
+            return scaled(inner, initial_scale=config.get("initial_scale", 2.0**15))
         addons = _is_addons(value)
         if addons and name in WRAPPERS:
             return self._wrapped(name, config)

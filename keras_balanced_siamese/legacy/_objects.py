@@ -153,7 +153,7 @@ class Objects:
         known = {one for base in cls.__mro__ for one in inspect.signature(base.__init__).parameters}
         arguments: dict[str, Any] = {}
         for key, value in given.items():
-            own_key = RENAMED.get((class_name, key), key)
+            own_key = key if key in known else RENAMED.get((class_name, key), key)
             if own_key not in known:
                 separable = class_name.startswith("SeparableConv") and key.startswith("kernel_")  # without effect there
                 harmless = None if separable else LOST.get(key, ())

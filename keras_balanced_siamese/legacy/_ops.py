@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from keras_balanced_siamese._backend import ops
+from keras_balanced_siamese._backend import native_operations, ops
 from keras_balanced_siamese._typing import Tensor
 
 UNARY = {  # name in the file, if it is not that of the operation of Keras with `math.` before it
@@ -298,3 +298,5 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "where": _where,
     "zeros_like": _like(ops.zeros_like),
 }
+OWN = ("__operators__.getitem", "compat.v1.shape", "reshape", "shape")  # which take what is not a tensor
+OPERATIONS |= native_operations({*OPERATIONS, *UNARY, *BINARY, *REDUCTIONS} - set(OWN))

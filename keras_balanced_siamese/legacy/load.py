@@ -33,6 +33,7 @@ class Report:
         n_layers, n_weights: Numbers of layers, also inside others, and of arrays of weights.
         replaced: Kind or name, what it was, and what took its place.
         missing: What has no counterpart.
+        compiled: Whether the model is compiled.
         optimizer: What became of the state of the optimizer.
     """
 
@@ -42,6 +43,7 @@ class Report:
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     optimizer: str = "not read"
+    compiled: bool = False
 
 
 def load_legacy_model(
@@ -82,7 +84,7 @@ def load_legacy_model(
     if report.missing:
         warnings.warn(
             f"{Path(path).name!r} was compiled with what has no counterpart: {'; '.join(report.missing)}. "
-            + ("" if model.compiled or not compile else "The model is not compiled: call `compile` before `fit`."),
+            + ("" if report.compiled else "The model is not compiled: call `compile` before `fit`."),
             stacklevel=2,
         )
     return model
@@ -118,6 +120,7 @@ def _compile(part: Part, source: Source, objects: Objects, report: Report) -> No
     report.missing += compiled.missing
     if compiled.arguments is not None:
         part.layer.compile(**compiled.arguments)
+        report.compiled = True
         if "optimizer" in compiled.arguments:
             report.optimizer = restore_slots(part.layer, part, source)
 

@@ -36,8 +36,9 @@ class LegacyOperation(keras.layers.Layer):
         self.template = [first, dict(arguments)]
         self.built = True
 
-    def call(self, inputs: list[Tensor]) -> Any:
-        first, arguments = filled(self.template, inputs)
+    def call(self, inputs: Any) -> Any:
+        tensors = inputs if isinstance(inputs, (list, tuple)) else [inputs]  # Keras 2 unpacks a list of one
+        first, arguments = filled(self.template, tensors)
         return OPERATIONS[self.function](first, **arguments)
 
     def get_config(self) -> dict[str, Any]:
