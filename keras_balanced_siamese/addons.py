@@ -18,6 +18,7 @@ from keras_balanced_siamese._custom_objects import custom_objects
 from keras_balanced_siamese._text import table
 from keras_balanced_siamese.legacy import Report, load_with_report
 
+SUMMARY = "Convert a model of Keras 2 to a file of the Keras in use."
 TOLERANCE = 1e-5  # of the largest prediction
 UNKNOWN_SIZE = 16  # for axes of any size
 
@@ -56,8 +57,11 @@ def _comparison(model: keras.Model, path: Path) -> str:
     if inputs is None:
         return "saved; not compared, because it takes texts"
     reloaded = keras.models.load_model(path, custom_objects=custom_objects(), compile=False)
-    before, after = (_flat(one.predict(inputs, verbose=0)) for one in (model, reloaded))
-    worst = max(np.abs(one - other).max() / max(np.abs(one).max(), 1e-30) for one, other in zip(before, after, strict=True))
+    models: list[Any] = [model, reloaded]
+    before, after = (_flat(one.predict(inputs, verbose=0)) for one in models)
+    worst = max(
+        np.abs(one - other).max() / max(np.abs(one).max(), 1e-30) for one, other in zip(before, after, strict=True)
+    )
     if not worst <= TOLERANCE:
         sys.exit(f"{path} predicts other values than the model, by {worst:.1e} of the largest one")
     return f"opened again, predictions on random input equal to {worst:.1e}"
@@ -79,11 +83,14 @@ def _random_inputs(model: keras.Model) -> Any:
 def _flat(predictions: Any) -> list[np.ndarray]:
     if isinstance(predictions, Mapping):
         predictions = [predictions[key] for key in sorted(predictions)]
-    return [np.asarray(one, np.float64) for one in (predictions if isinstance(predictions, (list, tuple)) else [predictions])]
+    return [
+        np.asarray(one, np.float64)
+        for one in (predictions if isinstance(predictions, (list, tuple)) else [predictions])
+    ]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m keras_balanced_siamese.addons", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m keras_balanced_siamese.addons", description=SUMMARY)
     parser.add_argument("old", type=Path, help="an .h5 or .keras file, or a SavedModel directory")
     parser.add_argument("new", type=Path, help="the .keras file to write")
     parser.add_argument(

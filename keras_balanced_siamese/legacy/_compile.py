@@ -40,8 +40,7 @@ def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects, mode
     """Return the arguments of `compile` that a file stands for."""
     if not compiled:
         return Compiled(None, [], [])
-    output = output_of(model)
-    reader = _Reader(objects, output is None or output.kind == "distance")
+    reader = _Reader(objects, _returns_distance(model))
     optimizer = compiled.get("optimizer_config", compiled.get("optimizer"))
     found = {
         "optimizer": reader.read("optimizer", optimizer, reader.optimizer),
@@ -54,6 +53,13 @@ def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects, mode
     lost = any(given is not None and _has_none(found[key]) for key, given in essential.items())
     arguments = {key: value for key, value in found.items() if value is not None}
     return Compiled(None if lost or not arguments else arguments, reader.replaced, reader.missing)
+
+
+def _returns_distance(model: keras.Model) -> bool:
+    """Return whether the output of a model can be a distance per pair; if it is not known, it can."""
+    output, outputs = output_of(model), model.outputs
+    wide = len(outputs) == 1 and tuple(outputs[0].shape[1:]) not in ((), (1,))
+    return not wide and (output is None or output.kind == "distance")
 
 
 class _Reader:
@@ -85,7 +91,7 @@ class _Reader:
         name, config = _name(value), _config(value)
         own = self._custom(value, name)
         if own is not None:
-            return own.from_config(config) if inspect.isclass(own) else own
+            return _made(own, config)
         known = FUNCTIONS.get(name, name)
         if known == "ContrastiveLoss":
             cls = WeightedContrastiveLoss if self.returns_distance else LegacyContrastiveLoss
@@ -101,14 +107,14 @@ class _Reader:
         name, config = _name(value), _config(value)
         own = self._custom(value, name)
         if own is not None:
-            return own.from_config(config) if inspect.isclass(own) else own
+            return _made(own, config)
         shown = {key: config[key] for key in ("name", "dtype") if key in config}
         if name in ("F1Score", "FBetaScore") and "num_classes" in config:
             rest = {"beta": config.get("beta", 1.0)} if name == "FBetaScore" else {}
             average, threshold = config.get("average"), config.get("threshold")
-            metric = getattr(keras.metrics, name)(average=average, threshold=threshold, **rest, **shown)
+            metric: Any = getattr(keras.metrics, name)(average=average, threshold=threshold, **rest, **shown)
         elif name == "RSquare":
-            averages = {"raw_values": None}
+            averages: Any = {"raw_values": None}
             given = config.get("multioutput", "uniform_average")
             metric = keras.metrics.R2Score(class_aggregation=averages.get(given, given), **shown)
         elif name == "MeanMetricWrapper":
@@ -156,7 +162,9 @@ class _Reader:
             raise NoCounterpart("the optimizer inside it is unknown")
         averaged = {"use_ema": True, "ema_momentum": config.get("average_decay", 0.99)}
         optimizer = self.optimizer({**inner, "config": {**_config(inner), **averaged}})
-        self.replaced.append(("optimizer", "tensorflow-addons MovingAverage", f"{type(optimizer).__name__}(use_ema=True)"))
+        self.replaced.append(
+            ("optimizer", "tensorflow-addons MovingAverage", f"{type(optimizer).__name__}(use_ema=True)")
+        )
         return optimizer
 
     def _optimizer_arguments(self, cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +180,7 @@ class _Reader:
             schedule = None if _is_addons(rate) else getattr(keras.optimizers.schedules, name, None)
             if not inspect.isclass(schedule):
                 raise NoCounterpart(f"its learning rate is a schedule {name}, which Keras does not have")
-            return schedule(**_config(rate))
+            return schedule(**{key: one for key, one in _config(rate).items() if (key, one) != ("name", None)})
         if not isinstance(rate, (int, float)):
             raise NoCounterpart(f"its learning rate is not a number: {short(rate)}")
         if decay:
@@ -183,7 +191,9 @@ class _Reader:
         """Convert a weight decay of tensorflow-addons, which Keras multiplies by the learning rate."""
         decay = config.get("weight_decay")
         if isinstance(decay, Mapping) or not isinstance(rate, (int, float)) or not rate:
-            raise NoCounterpart("its weight decay or learning rate follows a schedule; Keras multiplies one by the other")
+            raise NoCounterpart(
+                "its weight decay or learning rate follows a schedule; Keras multiplies one by the other"
+            )
         if config.get("exclude_from_weight_decay"):
             raise NoCounterpart("it excludes weights from the decay: use `optimizer.exclude_from_weight_decay`")
         return float(decay or 0.0) / rate
@@ -205,6 +215,11 @@ class _Reader:
             if isinstance(one, str) and one in self.objects.custom_objects:
                 return self.objects.custom_objects[one]
         return None
+
+
+def _made(own: Any, config: Mapping[str, Any]) -> Any:
+    build: Any = getattr(own, "from_config", None)
+    return own if build is None else build(dict(config))
 
 
 def _function(module: Any, name: str, value: Any) -> Any:
@@ -245,7 +260,9 @@ def _config(value: Any) -> dict[str, Any]:
 
 
 def _is_addons(value: Any) -> bool:
-    texts = [value] if isinstance(value, str) else [value.get(key) for key in ("class_name", "registered_name", "module")]
+    texts = (
+        [value] if isinstance(value, str) else [value.get(key) for key in ("class_name", "registered_name", "module")]
+    )
     return any(isinstance(one, str) and one.startswith(("Addons>", "tensorflow_addons")) for one in texts)
 
 
@@ -269,4 +286,6 @@ def repr_of(one: Any) -> str:
     """Return the class of an object and the arguments that say most."""
     shown = ("margin", "mining", "distance", "learning_rate", "weight_decay", "average", "threshold", "beta")
     config = one.get_config()
-    return f"{type(one).__name__}({', '.join(f'{key}={config[key]!r}' for key in shown if config.get(key) is not None)})"
+    return (
+        f"{type(one).__name__}({', '.join(f'{key}={config[key]!r}' for key in shown if config.get(key) is not None)})"
+    )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_balanced_siamese._text import short
-from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
 from keras_balanced_siamese.legacy._ops import OPERATIONS as KNOWN
+from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
 
 PARTS = {  # end of an argument's name -> module that holds what it may be
     "initializer": keras.initializers,
@@ -128,8 +128,8 @@ class Objects:
         function = arguments.get("function")
         if function not in KNOWN:
             raise ValueError(
-                f"The layer {name!r} is the operation {short(function)} of TensorFlow, which is not known here. Build the "
-                "network in code and call `load_legacy_weights(model, path)`"
+                f"The layer {name!r} is the operation {short(function)} of TensorFlow, which is not known here. "
+                "Build the network in code and call `load_legacy_weights(model, path)`"
             )
         self.replaced.append((name, f"TensorFlow operation {function}", "LegacyOperation"))
         return Operation(name, function, self._dtype(arguments.get("dtype")))
@@ -163,7 +163,12 @@ class Objects:
                         f"Received: {key}={short(value)}"
                     )
                 continue
-            if class_name.endswith("BatchNormalization") and key == "axis" and isinstance(value, list) and len(value) == 1:
+            if (
+                class_name.endswith("BatchNormalization")
+                and key == "axis"
+                and isinstance(value, list)
+                and len(value) == 1
+            ):
                 value = value[0]
             arguments[own_key] = self._argument(own_key, value)
         return arguments

@@ -17,15 +17,15 @@ def restore_slots(model: keras.Model, part: Part, source: Source) -> str:
 
     It is all or nothing: where an array does not fit, the optimizer keeps its fresh state.
     """
+    optimizer: Any = model.optimizer
+    optimizer.build(model.trainable_variables)  # Keras cannot open a file with an optimizer that is not built
     if source.optimizer is None:
         return "fresh: the file has no state of the optimizer"
-    optimizer: Any = model.optimizer
     if type(optimizer).__name__.startswith("LossScaleOptimizer"):
         return "fresh: the state inside a LossScaleOptimizer is not read"
     own = [one for one in keras2_order(part) if any(one is other for other in model.trainable_variables)]
     if any(one is not other for one, other in zip(own, model.trainable_variables, strict=True)):
         return "fresh: Keras orders the weights of this model in another way"
-    optimizer.build(model.trainable_variables)
     variables = list(optimizer.variables)
     slots = [one for one in variables if one is not optimizer.iterations and "learning_rate" not in one.name]
     values = _old_values(source, len(own)) or _values(source)
@@ -51,7 +51,7 @@ def _values(source: Source) -> list[np.ndarray] | None:
 
 
 def _old_values(source: Source, n: int) -> list[np.ndarray] | None:
-    """The same for the optimizers before Keras 2.11 and those of tensorflow-addons, which list one kind after another."""
+    """The same for optimizers before Keras 2.11 and of tensorflow-addons, which list one kind after another."""
     names = names_in(source.optimizer, "weight_names")
     if not names or not names[0].split("/")[-1].startswith("iter:"):
         return None

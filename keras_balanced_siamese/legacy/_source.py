@@ -4,7 +4,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,15 @@ def open_source(path: Path) -> Iterator[Source]:
     try:
         with _opened(path) as source:
             yield source
-    except (OSError, zipfile.BadZipFile, KeyError, RuntimeError, EOFError, RecursionError, NotImplementedError) as error:
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        KeyError,
+        RuntimeError,
+        EOFError,
+        RecursionError,
+        NotImplementedError,
+    ) as error:
         raise ValueError(f"{str(path)!r} is damaged, or no file of Keras 2: {type(error).__name__}: {error}") from error
 
 
@@ -153,13 +161,16 @@ def array_in(group: Any, path: str) -> np.ndarray | None:
     if link is None:
         return None
     _check_link(parent, name, link)
+    assert parent is not None
     data = parent[name]
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiub":
         raise ValueError(f"{data.name!r} must be an array of numbers. Received: {data!r}")
     if data.is_virtual or data.external:
         raise ValueError(f"{data.name!r} is kept in another file, which is not read")
     if data.nbytes > RATIO * data.id.get_storage_size() + SLACK:
-        raise ValueError(f"{data.name!r} claims {data.nbytes} bytes, of which the file holds {data.id.get_storage_size()}")
+        raise ValueError(
+            f"{data.name!r} claims {data.nbytes} bytes, of which the file holds {data.id.get_storage_size()}"
+        )
     return np.asarray(data[()])
 
 
@@ -185,7 +196,6 @@ def arrays_under(group: Any) -> list[str]:
     found: list[str] = []
     group.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
     return found
-
 
 
 def elements_under(group: Any) -> int:

@@ -112,7 +112,16 @@ def paths_of_layer(layer: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from paths_of_layer(one, f"{path}/{name}")
 
 
-INSIDE = ("layer", "cell", "forward_layer", "backward_layer", "_query_dense", "_key_dense", "_value_dense", "_output_dense")
+INSIDE = (
+    "layer",
+    "cell",
+    "forward_layer",
+    "backward_layer",
+    "_query_dense",
+    "_key_dense",
+    "_value_dense",
+    "_output_dense",
+)
 
 
 def _layers_inside(layer: Any) -> list[tuple[str, Any]]:

@@ -79,6 +79,11 @@ def load_legacy_model(
     Warns:
         UserWarning: If a loss, a metric or an optimizer has no counterpart. Without loss or optimizer the model is not
             compiled.
+
+    Examples:
+        >>> model = load_legacy_model("old.h5", lambda_map={"d": "euclidean"})
+        >>> model.loss.margin
+        1.5
     """
     model, report = load_with_report(path, lambda_map, custom_objects, flag("compile", compile))
     if report.missing:

@@ -1,6 +1,6 @@
 """A layer for an operation of TensorFlow in the graph of an old model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,7 +22,7 @@ class LegacyOperation(keras.layers.Layer):
 
     Args:
         function: Name of the operation in the file, such as `"math.subtract"`.
-        first: First argument of the operation: a constant, or `{"tensor": k}` for the tensor `k` of the list, or a list.
+        first: First argument of the operation: a constant, `{"tensor": k}` for the tensor `k` of the list, or a list.
         arguments: The other arguments by name, in the same form.
         kwargs: See `keras.layers.Layer`.
 
@@ -58,7 +58,7 @@ def emptied(value: Any, tensors: list[Tensor]) -> Any:
     return {TENSOR: len(tensors) - 1}
 
 
-def filled(value: Any, tensors: list[Tensor]) -> Any:
+def filled(value: Any, tensors: Sequence[Tensor]) -> Any:
     """Put the tensors of a list in the places that `emptied` left."""
     if isinstance(value, Mapping):
         if set(value) == {TENSOR}:

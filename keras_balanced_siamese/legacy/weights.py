@@ -42,6 +42,12 @@ def load_legacy_weights(
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or layers do not fit and `skip_mismatch` is false; the message has a line
             for each of them.
+
+    Examples:
+        >>> old = load_legacy_model("old.h5", lambda_map={"d": "euclidean"}, compile=False)
+        >>> network = keras.models.clone_model(old)  # in place of your own code
+        >>> load_legacy_weights(network, "old.h5")
+        {'tower': '7 weights set'}
     """
     flag("skip_mismatch", skip_mismatch)
     found: dict[str, str] = {}
@@ -57,7 +63,11 @@ def load_legacy_weights(
                 found[name] = str(error)
     reached = {id(variable) for variable, _ in assignments}
     for name, layer in _named_leaves(part_of(model)):
-        if name.split("/")[0] not in found and name not in found and any(id(one) not in reached for one in layer.weights):
+        if (
+            name.split("/")[0] not in found
+            and name not in found
+            and any(id(one) not in reached for one in layer.weights)
+        ):
             bad.append(name)
             found[name] = "the file has no layer of this name"
     if bad and not skip_mismatch:

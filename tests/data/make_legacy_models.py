@@ -1,7 +1,7 @@
 """Writes the models in `legacy/`: saved by Keras 2.15 with tensorflow-addons, and with what they predict.
 
-Run it where both are installed: `python tests/data/make_legacy_models.py`. Each model is trained for two steps. Names as
-arguments limit it to some models.
+Run it where both are installed: `python tests/data/make_legacy_models.py`. Each model is trained for two steps.
+Names as arguments limit it to some models.
 """
 
 import contextlib
@@ -292,7 +292,9 @@ def operations_where():
 
 @model
 def operations_slices():
-    return distance_model(lambda a, b: tf.concat([a[:, :2], b[..., -1:]], axis=1)[:, ::2] ** 2 - 2 * tf.sqrt(abs(a[:, 1:3])))
+    return distance_model(
+        lambda a, b: tf.concat([a[:, :2], b[..., -1:]], axis=1)[:, ::2] ** 2 - 2 * tf.sqrt(abs(a[:, 1:3]))
+    )
 
 
 @model
@@ -322,7 +324,9 @@ def operations_split():
 
 @model
 def operations_maximum_norm():
-    return distance_model(lambda a, b: tf.norm(a - b, ord=np.inf, axis=-1, keepdims=True) + tf.norm(a, ord=1, axis=-1)[:, None])
+    return distance_model(
+        lambda a, b: tf.norm(a - b, ord=np.inf, axis=-1, keepdims=True) + tf.norm(a, ord=1, axis=-1)[:, None]
+    )
 
 
 @model
@@ -393,7 +397,11 @@ def inputs_of(found, rng):
     for one in found.inputs:
         shape = (8, *one.shape[1:])
         words_only = len(shape) == 2 and shape[1] == STEPS
-        yield rng.integers(0, VOCABULARY, shape).astype("int32") if words_only else rng.normal(size=shape).astype("float32")
+        yield (
+            rng.integers(0, VOCABULARY, shape).astype("int32")
+            if words_only
+            else rng.normal(size=shape).astype("float32")
+        )
 
 
 def labels_of(found):
@@ -402,7 +410,8 @@ def labels_of(found):
         return classes
     by_width = {1: classes, 2: np.eye(2, dtype="float32")[classes]}
     shapes = [tuple(one.shape[1:]) for one in found.outputs]
-    return [by_width.get(shape[-1] if shape else 1, np.zeros((8, *shape))) for shape in shapes]
+    labels = [by_width.get(shape[-1] if shape else 1, np.zeros((8, *shape))) for shape in shapes]
+    return labels if len(labels) > 1 else labels[0]
 
 
 def main():
