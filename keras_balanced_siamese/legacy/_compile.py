@@ -8,7 +8,7 @@ import keras
 
 from keras_balanced_siamese._model_output import output_of
 from keras_balanced_siamese._text import short
-from keras_balanced_siamese.legacy._objects import Objects
+from keras_balanced_siamese.legacy._objects import LOADERS, Objects
 from keras_balanced_siamese.legacy.contrastive import LegacyContrastiveLoss
 from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss
 from keras_balanced_siamese.losses.triplet import WeightedTripletLoss
@@ -119,7 +119,7 @@ class _Reader:
             metric = keras.metrics.R2Score(class_aggregation=averages.get(given, given), **shown)
         elif name == "MeanMetricWrapper":
             function = getattr(keras.metrics, str(config.get("fn")), None)
-            if not inspect.isfunction(function):
+            if config.get("fn") in LOADERS or not inspect.isfunction(function):
                 raise NoCounterpart("its function is unknown")
             return keras.metrics.MeanMetricWrapper(function, **shown)
         else:

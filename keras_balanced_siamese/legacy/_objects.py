@@ -10,12 +10,14 @@ from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._ops import OPERATIONS as KNOWN
 from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
 
-PARTS = {  # end of an argument's name -> module that holds what it may be
-    "initializer": keras.initializers,
-    "regularizer": keras.regularizers,
-    "constraint": keras.constraints,
-    "activation": keras.activations,
+PARTS: dict[str, tuple[Any, Any]] = {  # end of an argument's name -> module and class of what it may be
+    "initializer": (keras.initializers, keras.initializers.Initializer),
+    "regularizer": (keras.regularizers, keras.regularizers.Regularizer),
+    "constraint": (keras.constraints, keras.constraints.Constraint),
+    "activation": (keras.activations, None),  # a function
 }
+LOADERS = ("deserialize", "get", "serialize")  # functions of these modules that build what they are told
+FOREIGN = ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper")  # layers that run code from elsewhere
 INNER_LAYERS = ("layer", "cell", "forward_layer", "backward_layer", "backward_layer_config")
 RENAMED = {("LeakyReLU", "alpha"): "negative_slope", ("Bidirectional", "backward_layer_config"): "backward_layer"}
 LOST = {  # argument that Keras 3 lacks -> the values with which it had no effect; `None` for any value
@@ -80,7 +82,7 @@ class Objects:
             changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
             return _called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
         cls = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
-        if not (inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)):
+        if not (inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)) or class_name in FOREIGN:
             raise ValueError(
                 f"The class of the layer {name!r} is unknown. Pass custom_objects={{{class_name!r}: ...}}. "
                 f"Received: {short(class_name)}"
@@ -103,7 +105,7 @@ class Objects:
         own = self._custom({"class_name": name} if isinstance(value, str) else {**value, "class_name": name})
         if own is None and kind == "activation" and name == "hard_sigmoid":
             return legacy_hard_sigmoid
-        found = own if own is not None else _in_module(PARTS[kind], name)
+        found = own if own is not None else _in_module(*PARTS[kind], name)
         if found is None:
             raise ValueError(f"An {kind} is unknown. Pass custom_objects={{{name!r}: ...}}. Received: {short(value)}")
         if not inspect.isclass(found) and kind == "activation":
@@ -176,6 +178,8 @@ class Objects:
     def _argument(self, key: str, value: Any) -> Any:
         if key == "dtype":
             return self._dtype(value)
+        if key == "vocabulary" and isinstance(value, str):
+            raise ValueError(f"A vocabulary in another file is not read. Received: vocabulary={short(value)}")
         kind = next((kind for kind in PARTS if key == kind or key.endswith(f"_{kind}")), None)
         if kind is not None:
             return self.part(kind, value)
@@ -220,11 +224,12 @@ def mapping_in(config: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _in_module(module: Any, name: str) -> Any:
-    """Return a class or function of a module of Keras, by its name in files of Keras 2."""
+def _in_module(module: Any, base: Any, name: str) -> Any:
+    """Return a subclass of `base`, or a function if that is `None`, by its name in files of Keras 2."""
     for own in (name, name.split(">")[-1]):
-        found = None if own.startswith("_") else getattr(module, own, None)
-        if found is not None and callable(found) and getattr(found, "__module__", "").startswith("keras"):
+        found = None if own.startswith("_") or own in LOADERS else getattr(module, own, None)
+        is_class = inspect.isclass(found)
+        if (is_class and issubclass(found, base)) if base is not None else (callable(found) and not is_class):
             return found
     return None
 
