@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from keras_balanced_siamese._text import short
+from keras_balanced_siamese.legacy._heaps import check_heaps, check_heaps_of
 from keras_balanced_siamese.legacy._saved_model import Checkpoint, metadata_of
 
 LARGEST_JSON = 2**27  # bytes
@@ -84,9 +85,12 @@ def _opened(path: Path) -> Iterator[Source]:
             version = str(metadata.get("keras_version", "unknown"))
             compiled = config.get("compile_config")
             limit = RATIO * path.stat().st_size
-            with h5py.File(io.BytesIO(_member(archive, "model.weights.h5", limit)), "r") as file:
+            weights = _member(archive, "model.weights.h5", limit)
+            check_heaps(weights)
+            with h5py.File(io.BytesIO(weights), "r") as file:
                 yield Source("keras", config, compiled, version, file, group_in(file, "optimizer"))
         return
+    check_heaps_of(path)
     with h5py.File(path, "r") as file:
         config = _json(file.attrs["model_config"], "model_config") if "model_config" in file.attrs else None
         compiled = _json(file.attrs["training_config"], "training_config") if "training_config" in file.attrs else None

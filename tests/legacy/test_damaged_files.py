@@ -285,6 +285,16 @@ def test_names_that_lead_out_of_the_archive(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["changed.keras"]
 
 
+def test_a_heap_of_texts_whose_objects_do_not_follow_each_other(tmp_path):
+    """The HDF5 library does not come back from an object of size 0."""
+    data = bytearray((FOLDER / "loss_function.h5").read_bytes())
+    data[5768] = 220  # length of a text, which makes the next one begin in free space
+    path = tmp_path / "endless.h5"
+    path.write_bytes(data)
+    with refused("does not end in its heap"):
+        opened(path)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_random_changes_end_in_a_value_error_or_a_model(name, tmp_path):
     rng = np.random.default_rng(SMALL.index(name))
