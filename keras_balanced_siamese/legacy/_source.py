@@ -171,11 +171,14 @@ def array_in(group: Any, path: str) -> np.ndarray | None:
         raise ValueError(f"{data.name!r} must be an array of numbers. Received: {data!r}")
     if data.is_virtual or data.external:
         raise ValueError(f"{data.name!r} is kept in another file, which is not read")
-    if data.nbytes > RATIO * data.id.get_storage_size() + SLACK:
-        raise ValueError(
-            f"{data.name!r} claims {data.nbytes} bytes, of which the file holds {data.id.get_storage_size()}"
-        )
+    if data.nbytes > _most_bytes(data):
+        raise ValueError(f"{data.name!r} claims {data.nbytes} bytes, more than the file can hold")
     return np.asarray(data[()])
+
+
+def _most_bytes(data: Any) -> int:
+    """Return how large an array can be in memory; what a damaged file says of its storage can exceed the file."""
+    return RATIO * min(data.id.get_storage_size(), data.file.id.get_filesize()) + SLACK
 
 
 def _check_link(group: Any, name: str, link: Any) -> None:
@@ -207,4 +210,4 @@ def elements_under(group: Any) -> int:
     if isinstance(group, Checkpoint):
         return sum(math.prod(shape) for shape in group.shapes.values())
     sizes = [group[path] for path in arrays_under(group)]
-    return sum(one.size for one in sizes if one.nbytes <= RATIO * one.id.get_storage_size() + SLACK)
+    return sum(one.size for one in sizes if one.nbytes <= _most_bytes(one))
