@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from sybil.parsers.rest import DocTestParser
 
 import keras_balanced_siamese as kbs
 
+OLD_MODEL = Path(__file__).parent / "tests" / "data" / "legacy" / "nested_batch_normalization.h5"
+
 
 class Docstrings(PythonDocStringDocument):
     """The docstrings of a module, whose examples see what a user sees and not what the module imports."""
@@ -27,8 +30,9 @@ class Docstrings(PythonDocStringDocument):
 
 
 def start_page(namespace: dict[str, Any]) -> None:
-    """Seed, and go to an empty folder, where an example may save its model; each page imports what it uses."""
+    """Seed, and go to a folder with an old model, where an example may save its own; each page imports what it uses."""
     folder = tempfile.TemporaryDirectory()
+    shutil.copy(OLD_MODEL, Path(folder.name, "old.h5"))
     namespace["__leave__"] = (os.getcwd(), folder)
     os.chdir(folder.name)
     keras.utils.set_random_seed(0)
@@ -42,10 +46,10 @@ def end_page(namespace: dict[str, Any]) -> None:
 
 
 def start_docstrings(namespace: dict[str, Any]) -> None:
-    """Seed, and provide the names that docstring examples use without importing them."""
+    """Provide the names that docstring examples use without importing them, in such a folder as well."""
+    start_page(namespace)
     namespace.update({name: value for name, value in vars(kbs).items() if not name.startswith("_")})
     namespace.update(np=np, keras=keras)
-    keras.utils.set_random_seed(0)
 
 
 pages = Sybil(
@@ -59,6 +63,7 @@ docstrings = Sybil(
     patterns=[f"keras_balanced_siamese/{depth}*.py" for depth in ("", "*/", "*/*/")],
     excludes=[] if hasattr(keras, "StatelessScope") else ["keras_balanced_siamese/chunked.py"],  # refused there
     setup=start_docstrings,
+    teardown=end_page,
     document_types={".py": Docstrings},
 )
 

@@ -21,6 +21,7 @@ SECTIONS = {  # room -> heading, in the order of the data flow; other rooms foll
     "plots": "Plots",
     "gallery": "Gallery",
     "_custom_objects": "Saving",
+    "legacy": "Models of Keras 2",
 }
 
 

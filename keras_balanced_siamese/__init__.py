@@ -16,6 +16,8 @@ from keras_balanced_siamese.layers.cosine import CosineDistance as CosineDistanc
 from keras_balanced_siamese.layers.euclidean import EuclideanDistance as EuclideanDistance
 from keras_balanced_siamese.layers.manhattan import ManhattanDistance as ManhattanDistance
 from keras_balanced_siamese.layers.probability import DistanceToProbability as DistanceToProbability
+from keras_balanced_siamese.legacy import load_legacy_model as load_legacy_model
+from keras_balanced_siamese.legacy import load_legacy_weights as load_legacy_weights
 from keras_balanced_siamese.loading.random_affine import RandomAffine as RandomAffine
 from keras_balanced_siamese.losses.batch_contrastive import WeightedBatchContrastiveLoss as WeightedBatchContrastiveLoss
 from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss as WeightedContrastiveLoss

@@ -18,6 +18,7 @@ CUSTOM = {"name": "mine", "dtype": "float64"}  # what every Keras object takes
 ARGUMENTS = {  # a value other than the default for each argument of a class that models are saved with
     **CUSTOM,
     "alpha": 1.0,
+    "arguments": {"y": 0.5},
     "base": 0.25,
     "beta": 10.0,
     "calibration": {"operating_point": {"cost": [1.0, 2.0]}, "prior": 0.1},
@@ -29,7 +30,9 @@ ARGUMENTS = {  # a value other than the default for each argument of a class tha
     "epsilon": None,
     "far": 0.125,
     "feature_transfer": 2,
+    "first": {"tensor": 0},
     "focal_gamma": 0.5,
+    "function": "math.subtract",
     "from_logits": True,
     "gather": False,
     "higher_is_similar": True,

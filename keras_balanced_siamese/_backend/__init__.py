@@ -15,6 +15,7 @@ from keras_balanced_siamese._backend._generation import check_stateless as check
 from keras_balanced_siamese._backend._generation import has_float64 as has_float64
 from keras_balanced_siamese._backend._generation import is_baked_in as is_baked_in
 from keras_balanced_siamese._backend._generation import misnamed_optimizers as misnamed_optimizers
+from keras_balanced_siamese._backend._generation import native_operations as native_operations
 from keras_balanced_siamese._backend._generation import ops as ops
 from keras_balanced_siamese._backend._generation import read_variable as read_variable
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
@@ -22,6 +23,7 @@ from keras_balanced_siamese._backend._generation import wide_numbers as wide_num
 from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
+from keras_balanced_siamese._backend._models import read_checkpoint as read_checkpoint
 from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
 from keras_balanced_siamese._backend._prediction import predict as predict
 from keras_balanced_siamese._backend._processes import ALONE as ALONE

@@ -20,6 +20,7 @@ check_stateless = generation.check_stateless
 has_float64 = generation.has_float64
 is_baked_in = generation.is_baked_in
 misnamed_optimizers = generation.misnamed_optimizers
+native_operations = generation.native_operations
 ops = generation.ops
 read_variable = generation.read_variable
 to_numpy = generation.to_numpy

@@ -1,6 +1,6 @@
 """The same names as `_keras3` for Keras 2.15, which runs on TensorFlow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -180,3 +180,15 @@ def has_float64() -> bool:
 def wide_numbers() -> Any:
     """Return a context in which 64-bit numbers keep their type: they always do here."""
     return nullcontext()
+
+
+def native_operations(names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+    """Return the functions of TensorFlow with these names in its files, such as `math.subtract`."""
+    found = {}
+    operators = {"__operators__.add": "add", "__operators__.eq": "equal", "__operators__.ne": "not_equal"}
+    for name in names:
+        place: Any = tf
+        for part in operators.get(name, name).split("."):
+            place = getattr(place, part, None)
+        found |= {} if place is None else {name: place}
+    return found

@@ -1,7 +1,7 @@
 """What the package needs of Keras 3."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -122,3 +122,8 @@ def has_float64() -> bool:
 def wide_numbers() -> Any:
     """Return a context in which numbers of 64 bits keep their type; elsewhere JAX rounds them to 32 bits."""
     return importlib.import_module("jax").enable_x64(True) if keras.backend.backend() == "jax" else nullcontext()
+
+
+def native_operations(_names: Iterable[str]) -> dict[str, Callable[..., Any]]:
+    """Return functions of TensorFlow by their names in its files: none here, as not every backend has it."""
+    return {}

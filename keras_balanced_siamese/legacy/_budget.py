@@ -1,0 +1,51 @@
+"""A limit to the weights that are made for a file: no more than the file has values for."""
+
+import inspect
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+_budget = threading.local()
+
+
+@contextmanager
+def bounded_weights(elements: int) -> Iterator[None]:
+    """Let the layers that this thread builds make at most so many elements of weights.
+
+    A hostile file can ask for layers of any size, and Keras allocates their weights at once.
+    """
+    original: Any = keras.layers.Layer.add_weight
+    signature = inspect.signature(original)
+
+    def add_weight(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(_budget, "left", None) is not None:
+            shape = signature.bind(layer, *args, **kwargs).arguments.get("shape") or ()
+            _budget.left -= math.prod(int(size) for size in ([shape] if isinstance(shape, int) else shape))
+            if _budget.left < 0:
+                raise ValueError(f"the model has more weights than the file, which has {elements}")
+        return original(layer, *args, **kwargs)
+
+    with _patched(add_weight):
+        _budget.left = elements
+        try:
+            yield
+        finally:
+            _budget.left = None
+
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def _patched(add_weight: Any) -> Iterator[None]:
+    with _lock:
+        original = keras.layers.Layer.add_weight
+        keras.layers.Layer.add_weight = add_weight
+        try:
+            yield
+        finally:
+            keras.layers.Layer.add_weight = original

@@ -1,0 +1,242 @@
+"""Layers and their parts from the configurations of Keras 2, without importing any name that a file gives."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_balanced_siamese._text import short
+from keras_balanced_siamese.legacy._ops import OPERATIONS as KNOWN
+from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
+
+PARTS: dict[str, tuple[Any, Any]] = {  # end of an argument's name -> module and class of what it may be
+    "initializer": (keras.initializers, keras.initializers.Initializer),
+    "regularizer": (keras.regularizers, keras.regularizers.Regularizer),
+    "constraint": (keras.constraints, keras.constraints.Constraint),
+    "activation": (keras.activations, None),  # a function
+}
+LOADERS = ("deserialize", "get", "serialize")  # functions of these modules that build what they are told
+FOREIGN = ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper")  # layers that run code from elsewhere
+INNER_LAYERS = ("layer", "cell", "forward_layer", "backward_layer", "backward_layer_config")
+RENAMED = {("LeakyReLU", "alpha"): "negative_slope", ("Bidirectional", "backward_layer_config"): "backward_layer"}
+LOST = {  # argument that Keras 3 lacks -> the values with which it had no effect; `None` for any value
+    "adjustment": (None,),
+    "autocast": None,
+    "batch_input_shape": None,
+    "fused": None,
+    "groups": (1,),
+    "implementation": None,
+    "input_dim": None,
+    "input_length": None,
+    "input_shape": None,
+    "key_shape": None,
+    "query_shape": None,
+    "ragged": (False,),
+    "renorm": (False,),
+    "renorm_clipping": (None, {}),
+    "renorm_momentum": None,
+    "sparse": (False,),
+    "time_major": (False,),
+    "value_shape": None,
+    "virtual_batch_size": (None,),
+}
+OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+SYNONYMS = {"SyncBatchNormalization": "BatchNormalization"}
+
+
+class Operation(NamedTuple):
+    """An operation of TensorFlow, which becomes a layer where it is called."""
+
+    name: str
+    function: str
+    dtype: Any
+
+
+class Objects:
+    """Builds the parts of a model from their configurations.
+
+    Args:
+        custom_objects: Classes and functions of the caller, by their names in files.
+        lambda_map: Layers for the `Lambda` layers, by their names.
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any], lambda_map: Mapping[str, Any]):
+        self.custom_objects, self.lambda_map = custom_objects, lambda_map
+        self.replaced: list[tuple[str, str, str]] = []  # name of a layer, what it was, what took its place
+
+    def layer(self, config: Mapping[str, Any]) -> Any:
+        """Build a layer that is not a model.
+
+        Raises:
+            ValueError: If the class is unknown, or Keras does not accept the arguments.
+        """
+        class_name, arguments = class_name_of(config), mapping_in(config, "config")
+        name = str(arguments.get("name") or config.get("name") or "")
+        if class_name == "Lambda":
+            return self._lambda(name)
+        if class_name in OPERATIONS:
+            return self._operation(name, arguments)
+        own = self._custom(config)
+        if own is not None:
+            changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
+            return _called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
+        cls = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
+        if not (inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)) or class_name in FOREIGN:
+            raise ValueError(
+                f"The class of the layer {name!r} is unknown. Pass custom_objects={{{class_name!r}: ...}}. "
+                f"Received: {short(class_name)}"
+            )
+        accepted = self._arguments(class_name, name, cls, arguments)
+        return _called(f"the layer {name!r} ({class_name})", lambda: cls(**accepted))
+
+    def part(self, kind: str, value: Any) -> Any:
+        """Build an initializer, regularizer, constraint or activation; `kind` is a key of `PARTS`.
+
+        Raises:
+            ValueError: If it is unknown, or Keras does not accept its arguments.
+        """
+        if value is None:
+            return None
+        name = value if isinstance(value, str) else class_name_of(value)
+        arguments: Any = {} if isinstance(value, str) else value.get("config", {})
+        if isinstance(arguments, str):  # a function
+            name, arguments = arguments, {}
+        own = self._custom({"class_name": name} if isinstance(value, str) else {**value, "class_name": name})
+        if own is None and kind == "activation" and name == "hard_sigmoid":
+            return legacy_hard_sigmoid
+        found = own if own is not None else _in_module(*PARTS[kind], name)
+        if found is None:
+            raise ValueError(f"An {kind} is unknown. Pass custom_objects={{{name!r}: ...}}. Received: {short(value)}")
+        if not inspect.isclass(found) and kind == "activation":
+            return found
+        if not isinstance(arguments, Mapping):
+            raise ValueError(f"The configuration of an {kind} must be a dict. Received: {short(arguments)}")
+        accepted = {key: one for key, one in arguments.items() if key != "dtype"}
+        return _called(f"the {kind} {name!r}", lambda: found(**accepted))
+
+    def _lambda(self, name: str) -> Any:
+        if name not in self.lambda_map:
+            raise ValueError(
+                f"The file has the Lambda layer {name!r}, whose code is not run. Say what takes its place: "
+                f"lambda_map={{{name!r}: 'euclidean'}}, or 'cosine', 'manhattan', 'squared', or a layer. "
+                f"Received: lambda_map={short(dict(self.lambda_map))}"
+            )
+        layer = self.lambda_map[name]
+        self.replaced.append((name, "Lambda", type(layer).__name__))
+        return layer
+
+    def _operation(self, name: str, arguments: Mapping[str, Any]) -> Operation:
+        function = arguments.get("function")
+        if function not in KNOWN:
+            raise ValueError(
+                f"The layer {name!r} is the operation {short(function)} of TensorFlow, which is not known here. "
+                "Build the network in code and call `load_legacy_weights(model, path)`"
+            )
+        self.replaced.append((name, f"TensorFlow operation {function}", "LegacyOperation"))
+        return Operation(name, function, self._dtype(arguments.get("dtype")))
+
+    def _custom(self, config: Mapping[str, Any]) -> Any:
+        """Return what the caller, or its code by registration, has under one of the names in the configuration."""
+        for name in (config.get("registered_name"), config.get("class_name")):
+            if not isinstance(name, str):
+                continue
+            if name in self.custom_objects:
+                return self.custom_objects[name]
+            if ">" in name:
+                found = keras.saving.get_registered_object(name)
+                if found is None and (bare := name.split(">")[-1]) in self.custom_objects:
+                    found = self.custom_objects[bare]
+                if found is not None:
+                    return found
+        return None
+
+    def _arguments(self, class_name: str, name: str, cls: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        known = {one for base in cls.__mro__ for one in inspect.signature(base.__init__).parameters}
+        arguments: dict[str, Any] = {}
+        for key, value in given.items():
+            own_key = key if key in known else RENAMED.get((class_name, key), key)
+            if own_key not in known:
+                separable = class_name.startswith("SeparableConv") and key.startswith("kernel_")  # without effect there
+                harmless = None if separable else LOST.get(key, ())
+                if harmless is not None and value not in harmless:
+                    raise ValueError(
+                        f"Keras has no argument {key!r} for the layer {name!r} ({class_name}) any more. "
+                        f"Received: {key}={short(value)}"
+                    )
+                continue
+            if (
+                class_name.endswith("BatchNormalization")
+                and key == "axis"
+                and isinstance(value, list)
+                and len(value) == 1
+            ):
+                value = value[0]
+            arguments[own_key] = self._argument(own_key, value)
+        return arguments
+
+    def _argument(self, key: str, value: Any) -> Any:
+        if key == "dtype":
+            return self._dtype(value)
+        if key == "vocabulary" and isinstance(value, str):
+            raise ValueError(f"A vocabulary in another file is not read. Received: vocabulary={short(value)}")
+        kind = next((kind for kind in PARTS if key == kind or key.endswith(f"_{kind}")), None)
+        if kind is not None:
+            return self.part(kind, value)
+        if key in INNER_LAYERS and isinstance(value, Mapping):
+            return self.layer(value)
+        if key == "cells" and isinstance(value, list):
+            return [self.layer(one) for one in value]
+        if isinstance(value, Mapping) and "class_name" in value:
+            raise ValueError(f"The argument {key!r} of a layer holds an object. Received: {short(value)}")
+        return tuple(value) if isinstance(value, list) and key not in ("axis", "vocabulary") else value
+
+    def _dtype(self, value: Any) -> Any:
+        """Return the name of a policy or data type."""
+        if isinstance(value, Mapping):
+            value = mapping_in(value, "config").get("name")
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"A `dtype` must be a name. Received: {short(value)}")
+        return value
+
+
+def class_name_of(config: Any) -> str:
+    """Return the name of a class in a configuration.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    name = config.get("class_name") if isinstance(config, Mapping) else None
+    if not isinstance(name, str):
+        raise ValueError(f"A configuration must have a `class_name`. Received: {short(config)}")
+    return name
+
+
+def mapping_in(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return a dict inside a configuration.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    value = config.get(key)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"A configuration must have a dict as {key!r}. Received: {short(config)}")
+    return dict(value)
+
+
+def _in_module(module: Any, base: Any, name: str) -> Any:
+    """Return a subclass of `base`, or a function if that is `None`, by its name in files of Keras 2."""
+    for own in (name, name.split(">")[-1]):
+        found = None if own.startswith("_") or own in LOADERS else getattr(module, own, None)
+        is_class = inspect.isclass(found)
+        if (is_class and issubclass(found, base)) if base is not None else (callable(found) and not is_class):
+            return found
+    return None
+
+
+def _called(what: str, build: Any) -> Any:
+    """Build an object; any failure becomes an error that says which object it was."""
+    try:
+        return build()
+    except Exception as error:
+        raise ValueError(f"Keras cannot build {what}: {error}") from error

@@ -1,0 +1,185 @@
+"""Weights of Keras 2 for a network that is built in code."""
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_balanced_siamese._checks import flag
+from keras_balanced_siamese.legacy._graph import Part
+from keras_balanced_siamese.legacy._source import (
+    Source,
+    array_in,
+    arrays_under,
+    group_in,
+    names_in,
+    open_source,
+)
+from keras_balanced_siamese.legacy._weights import fitting, keras2_order, leaves, paths, paths_of_layer, snake_case
+
+Row = tuple[str, list[Any], list[tuple[str, Any]]]  # name of the layer, its weights, places and arrays in the file
+
+
+def load_legacy_weights(
+    model: keras.Model, path: str | PathLike[str], *, skip_mismatch: bool = False
+) -> dict[str, str]:
+    """Set the weights of a model to those that Keras 2 saved, layer by layer, by the names of the layers.
+
+    Use it where `load_legacy_model` cannot build the network, such as a SavedModel without metadata.
+
+    Args:
+        model: The network, built in code, with the layer names of the old one.
+        path: An `.h5`, `.weights.h5` or `.keras` file or a SavedModel directory of Keras 2. A directory needs
+            TensorFlow. If it has no metadata, the weights are taken in the order of the layers.
+        skip_mismatch: Whether to leave layers as they are that do not fit. By default no weight is set then.
+
+    Returns:
+        For each layer with weights, in the model or in the file, what was done or why it does not fit.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or layers do not fit and `skip_mismatch` is false; the message has a line
+            for each of them.
+
+    Examples:
+        >>> old = load_legacy_model("old.h5", lambda_map={"d": "euclidean"}, compile=False)
+        >>> network = keras.models.clone_model(old)  # in place of your own code
+        >>> load_legacy_weights(network, "old.h5")
+        {'tower': '7 weights set'}
+    """
+    flag("skip_mismatch", skip_mismatch)
+    found: dict[str, str] = {}
+    bad: list[str] = []
+    assignments: list[tuple[Any, Any]] = []
+    with open_source(Path(path)) as source:
+        for name, variables, arrays in _rows(part_of(model), source):
+            try:
+                assignments += _pairs(variables, arrays)
+                found[name] = f"{len(arrays)} weights set"
+            except ValueError as error:
+                bad.append(name)
+                found[name] = str(error)
+    reached = {id(variable) for variable, _ in assignments}
+    for name, layer in _named_leaves(part_of(model)):
+        if (
+            name.split("/")[0] not in found
+            and name not in found
+            and any(id(one) not in reached for one in layer.weights)
+        ):
+            bad.append(name)
+            found[name] = "the file has no layer of this name"
+    if bad and not skip_mismatch:
+        lines = "\n".join(f"  {name}: {found[name]}" for name in bad)
+        raise ValueError(
+            f"{len(bad)} layers do not fit. Rename or change them, or pass skip_mismatch=True to leave them as they "
+            f"are:\n{lines}"
+        )
+    for variable, values in assignments:
+        variable.assign(values)
+    return found
+
+
+def part_of(layer: Any, name: str | None = None) -> Part:
+    """Return the layers of a model, and those inside them, in the form that files have."""
+    inside = layer.layers if isinstance(layer, keras.Model) else []
+    parts = [part_of(one) for one in inside if not isinstance(one, keras.layers.InputLayer)]
+    return Part(name or layer.name, type(layer).__name__, layer, parts)
+
+
+def _pairs(variables: list[Any], arrays: list[tuple[str, Any]]) -> list[tuple[Any, Any]]:
+    if not variables:
+        raise ValueError(f"the model has no layer of this name with weights; the file has {len(arrays)} for it")
+    if len(variables) != len(arrays):
+        raise ValueError(f"it must have {len(variables)} weights in the file. Received: {len(arrays)}")
+    return [(one, fitting(array, one, place)) for one, (place, array) in zip(variables, arrays, strict=True)]
+
+
+def _rows(model: Part, source: Source) -> Iterator[Row]:
+    """Yield what the file has for each layer."""
+    if source.kind == "h5":
+        yield from _rows_of_h5(model, source.weights)
+    elif source.config is None:
+        yield from _rows_in_order(model, source)
+    elif source.kind == "keras":
+        for names, path in _places(source.config):
+            layer = _layer(model, names)
+            stored = group_in(source.weights, path)
+            if layer is not None:
+                where = list(paths_of_layer(layer, path))
+                if where:
+                    arrays = [(place, array_in(source.weights, place)) for place, _ in where]
+                    yield "/".join(names), [one for _, one in where], arrays
+            elif stored is not None and (places := arrays_under(stored)):
+                yield "/".join(names), [], [(place, None) for place in places]
+    else:
+        yield from _rows_of_checkpoint(model, source)
+
+
+def _rows_of_h5(model: Part, group: Any) -> Iterator[Row]:
+    for name in names_in(group, "layer_names"):
+        own = group_in(group, name)
+        names = [] if own is None else names_in(own, "weight_names")
+        part = next((one for one in model.parts if one.name == name), None)
+        if names:
+            arrays = [(f"{name}/{path}", array_in(own, path)) for path in names]
+            yield name, [] if part is None else keras2_order(part), arrays
+
+
+def _rows_in_order(model: Part, source: Source) -> Iterator[Row]:
+    if source.kind == "keras":
+        for place, variable in paths(model, ""):
+            yield place, [variable], [(place, array_in(source.weights, place))]
+        return
+    variables = [variable for layer, _ in leaves(model) for variable in layer.weights]
+    for k, variable in enumerate(variables):
+        yield f"weights {k}", [variable], [(f"variables/{k}", source.weights.array(f"variables/{k}"))]
+
+
+def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
+    """Yield rows in the order of the file, as long as each layer is known: the arrays are only numbered."""
+    k = 0
+    for names, _ in _places(source.config or {}):
+        layer = _layer(model, names)
+        if layer is None:
+            yield "/".join(names), [], []
+            return
+        variables = layer.weights
+        arrays = [(f"variables/{k + i}", source.weights.array(f"variables/{k + i}")) for i in range(len(variables))]
+        k += len(variables)
+        if variables:
+            yield "/".join(names), variables, arrays
+
+
+def _places(config: Mapping[str, Any], names: tuple[str, ...] = (), root: str = "") -> Iterator[tuple[Any, str]]:
+    """Yield the names of each layer, from the outermost model on, and its place in a `.keras` file."""
+    counts: dict[str, int] = {}
+    layers = config.get("config", {}).get("layers", [])
+    for one in layers:
+        inner, kind = one.get("config", {}), snake_case(str(one.get("class_name")).split(">")[-1])
+        k = counts.get(kind, 0)
+        counts[kind] = k + 1
+        path = f"{root}layers/{kind}" + (f"_{k}" if k else "")
+        own = (*names, str(one.get("name") or inner.get("name")))
+        if isinstance(inner.get("layers"), list):
+            yield from _places(one, own, f"{path}/")
+        else:
+            yield own, path
+
+
+def _layer(model: Part, names: tuple[str, ...]) -> Any:
+    for name in names:
+        found = next((one for one in model.parts if one.name == name), None)
+        if found is None:
+            return None
+        model = found
+    return None if model.parts else model.layer
+
+
+def _named_leaves(part: Part, before: str = "") -> Iterator[tuple[str, Any]]:
+    for one in part.parts:
+        if one.parts:
+            yield from _named_leaves(one, f"{before}{one.name}/")
+        else:
+            yield f"{before}{one.name}", one.layer
