@@ -14,6 +14,7 @@ from keras_balanced_siamese._text import short
 from keras_balanced_siamese.layers.cosine import CosineDistance
 from keras_balanced_siamese.layers.euclidean import EuclideanDistance
 from keras_balanced_siamese.layers.manhattan import ManhattanDistance
+from keras_balanced_siamese.layers.squared import SquaredDistance
 from keras_balanced_siamese.legacy._budget import bounded_weights
 from keras_balanced_siamese.legacy._compile import compile_arguments
 from keras_balanced_siamese.legacy._graph import Part, build_model
@@ -21,7 +22,6 @@ from keras_balanced_siamese.legacy._objects import Objects
 from keras_balanced_siamese.legacy._slots import restore_slots
 from keras_balanced_siamese.legacy._source import Source, elements_under, open_source
 from keras_balanced_siamese.legacy._weights import load_weights
-from keras_balanced_siamese.legacy.squared import SquaredDistance
 
 
 @dataclass
