@@ -16,6 +16,7 @@ from keras_balanced_siamese.layers.cosine import CosineDistance as CosineDistanc
 from keras_balanced_siamese.layers.euclidean import EuclideanDistance as EuclideanDistance
 from keras_balanced_siamese.layers.manhattan import ManhattanDistance as ManhattanDistance
 from keras_balanced_siamese.layers.probability import DistanceToProbability as DistanceToProbability
+from keras_balanced_siamese.legacy import addons_custom_objects as addons_custom_objects
 from keras_balanced_siamese.legacy import load_legacy_model as load_legacy_model
 from keras_balanced_siamese.legacy import load_legacy_weights as load_legacy_weights
 from keras_balanced_siamese.loading.random_affine import RandomAffine as RandomAffine

@@ -12,6 +12,8 @@ import pytest
 from fresh_process import environment
 from toy import BACKEND
 
+import keras_balanced_siamese as kbs
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -117,3 +119,12 @@ def test_two_processes_have_the_losses_of_one(run):
 def test_two_processes_say_that_keras_3_cannot_on_tensorflow():
     with pytest.raises(SystemExit, match="trains on one process only"):
         in_this_process("two_processes.py")
+
+
+@pytest.mark.skipif(hasattr(keras, "ops"), reason="needs tensorflow-addons")
+def test_beside_tensorflow_addons(run, tmp_path):
+    pytest.importorskip("tensorflow_addons")
+    text = run("beside_tensorflow_addons.py", "--output", tmp_path / "old.keras", "--epochs", 3)
+    assert len(re.findall(r"^ +\d+ +[\d.]+ +[\d.]+ +[\d.]+$", text, flags=re.MULTILINE)) == 3
+    assert float(re.search(r"equal error rate of new samples: ([\d.]+)", text)[1]) < 0.3
+    assert type(kbs.load_legacy_model(tmp_path / "old.keras").loss) is kbs.WeightedContrastiveLoss

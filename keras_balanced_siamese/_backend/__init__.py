@@ -21,6 +21,7 @@ from keras_balanced_siamese._backend._generation import read_variable as read_va
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
 from keras_balanced_siamese._backend._generation import wide_numbers as wide_numbers
 from keras_balanced_siamese._backend._models import attach_state as attach_state
+from keras_balanced_siamese._backend._models import has_addons as has_addons
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
 from keras_balanced_siamese._backend._models import read_checkpoint as read_checkpoint

@@ -1,6 +1,7 @@
 """What every Keras has, in its own place: a model's metrics, a state in its files, data sets of TensorFlow."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_balanced_siamese._backend._generation import State
 
+has_addons = not hasattr(keras, "ops") and importlib.util.find_spec("tensorflow_addons") is not None
 _torch: Any = importlib.import_module("torch") if keras.backend.backend() == "torch" else None
 
 

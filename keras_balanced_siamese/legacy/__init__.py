@@ -1,5 +1,6 @@
 """Models that Keras 2 saved, read as data and built again."""
 
+from keras_balanced_siamese.legacy.addons_objects import addons_custom_objects as addons_custom_objects
 from keras_balanced_siamese.legacy.load import Report as Report
 from keras_balanced_siamese.legacy.load import load_legacy_model as load_legacy_model
 from keras_balanced_siamese.legacy.load import load_with_report as load_with_report

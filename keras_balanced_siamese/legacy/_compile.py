@@ -40,7 +40,7 @@ def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects, mode
     """Return the arguments of `compile` that a file stands for."""
     if not compiled:
         return Compiled(None, [], [])
-    reader = _Reader(objects, _returns_distance(model))
+    reader = Reader(objects, _returns_distance(model))
     optimizer = compiled.get("optimizer_config", compiled.get("optimizer"))
     found = {
         "optimizer": reader.read("optimizer", optimizer, reader.optimizer),
@@ -62,7 +62,9 @@ def _returns_distance(model: keras.Model) -> bool:
     return not wide and (output is None or output.kind == "distance")
 
 
-class _Reader:
+class Reader:
+    """Builds the losses, metrics and optimizers of a file, and keeps what was replaced and what is missing."""
+
     def __init__(self, objects: Objects, returns_distance: bool):
         self.objects, self.returns_distance = objects, returns_distance
         self.replaced: list[tuple[str, str, str]] = []
@@ -210,11 +212,14 @@ class _Reader:
         return found(**arguments)
 
     def _custom(self, value: Any, name: str) -> Any:
+        """Return what the caller, or code by registration, has under a name of the object; not what Keras 2 had."""
         names = [value] if isinstance(value, str) else [value.get("registered_name"), value.get("class_name")]
         for one in (*names, name):
             if isinstance(one, str) and one in self.objects.custom_objects:
                 return self.objects.custom_objects[one]
-        return None
+        registered = [one for one in names if isinstance(one, str) and ">" in one and not one.startswith(PREFIXES)]
+        found = [keras.saving.get_registered_object(one) for one in registered]
+        return next((one for one in found if one is not None), None)
 
 
 def _made(own: Any, config: Mapping[str, Any]) -> Any:

@@ -75,7 +75,7 @@ def _of_keras(part: Part, file: Any) -> Iterator[tuple[int, np.ndarray]]:
     for path, variable in paths(part, ""):
         used.add(path)
         yield id(variable), fitting(array_in(file, path), variable, path)
-    stored = [one for one in arrays_under(file) if one.split("/")[0] not in ("optimizer", "metrics")]
+    stored = [one for one in arrays_under(file) if one.split("/")[0] in ("layers", "vars")]  # no state of losses
     if left := sorted(set(stored) - used):
         raise ValueError(f"The file has weights that the model has not: {short(left)}")
 

@@ -393,6 +393,27 @@ def moving_average():
     return distance_model(euclidean, optimizer=optimizer)
 
 
+def plain(loss, optimizer, **options):
+    """A network that Keras 3 opens too, from the `.h5` file."""
+    x = keras.Input((4,))
+    return compiled(x, layers.UnitNormalization()(layers.Dense(4)(x)), loss, optimizer, **options)
+
+
+@model
+def plain_class():
+    return plain(tfa.losses.TripletSemiHardLoss(0.5), tfa.optimizers.AdamW(1e-4, 2e-3, beta_1=0.8))
+
+
+@model
+def plain_function():
+    return plain(tfa.losses.triplet_hard_loss, tfa.optimizers.LazyAdam(0.01))
+
+
+@model
+def plain_string():
+    return plain("Addons>TripletHardLoss", "sgd")
+
+
 def inputs_of(found, rng):
     for one in found.inputs:
         shape = (8, *one.shape[1:])
