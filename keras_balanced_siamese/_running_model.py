@@ -77,6 +77,11 @@ class Reader(NamedTuple):
         """Whether `fit` has begun its first epoch, and does not only look at the data."""
         return "epoch" in self.arguments or "epoch" not in self.names
 
+    @property
+    def reads_a_data_set(self) -> bool:
+        """Whether the data are a sequence of this package or a `tf.data.Dataset`, which another thread may read."""
+        return any(hasattr(self.arguments.get("x"), name) for name in ("label_kind", "element_spec"))
+
     names: tuple[str, ...] = ()  # of all local variables
 
 
@@ -92,9 +97,9 @@ def reader() -> Reader | None:
         if _is_reader(frame, owner):
             return _reader_of(frame, owner)
     if threading.current_thread() is not threading.main_thread():  # which may be in a callback at any time
-        for frame, owner in _owners(_main_stack()):
-            if _is_reader(frame, owner):
-                return _reader_of(frame, owner)
+        readers = [_reader_of(*one) for one in _owners(_main_stack()) if _is_reader(*one)]
+        # a callback predicts arrays while another thread reads ahead for `fit`
+        return next((one for one in readers if one.reads_a_data_set), readers[0] if readers else None)
     return None
 
 

@@ -1,5 +1,7 @@
 """Files of Keras 2, read as data: nothing in them is run, and no more is read than the file holds."""
 
+import functools
+import importlib
 import io
 import json
 import math
@@ -10,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from keras_balanced_siamese._text import short
@@ -41,6 +42,12 @@ class Source:
     version: str
     weights: Any
     optimizer: Any
+
+
+@functools.cache
+def hdf5() -> Any:
+    """Return the module h5py, which Keras brings; it is loaded when a file is opened."""
+    return importlib.import_module("h5py")
 
 
 @contextmanager
@@ -87,11 +94,11 @@ def _opened(path: Path) -> Iterator[Source]:
             limit = RATIO * path.stat().st_size
             weights = _member(archive, "model.weights.h5", limit)
             check_heaps(weights)
-            with h5py.File(io.BytesIO(weights), "r") as file:
+            with hdf5().File(io.BytesIO(weights), "r") as file:
                 yield Source("keras", config, compiled, version, file, group_in(file, "optimizer"))
         return
     check_heaps_of(path)
-    with h5py.File(path, "r") as file:
+    with hdf5().File(path, "r") as file:
         config = _json(file.attrs["model_config"], "model_config") if "model_config" in file.attrs else None
         compiled = _json(file.attrs["training_config"], "training_config") if "training_config" in file.attrs else None
         version = _text(file.attrs.get("keras_version", "unknown"))
@@ -145,12 +152,12 @@ def _text(value: Any) -> str:
 def group_in(group: Any, path: str) -> Any:
     """Return a group inside another one, or `None`; links to other files or places are refused."""
     for name in path.split("/"):
-        link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+        link = group.get(name, getlink=True) if isinstance(group, hdf5().Group) else None
         if link is None:
             return None
         _check_link(group, name, link)
         group = group[name]
-    return group if isinstance(group, h5py.Group) else None
+    return group if isinstance(group, hdf5().Group) else None
 
 
 def array_in(group: Any, path: str) -> np.ndarray | None:
@@ -167,7 +174,7 @@ def array_in(group: Any, path: str) -> np.ndarray | None:
     _check_link(parent, name, link)
     assert parent is not None
     data = parent[name]
-    if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiub":
+    if not isinstance(data, hdf5().Dataset) or data.dtype.kind not in "fiub":
         raise ValueError(f"{data.name!r} must be an array of numbers. Received: {data!r}")
     if data.is_virtual or data.external:
         raise ValueError(f"{data.name!r} is kept in another file, which is not read")
@@ -182,7 +189,7 @@ def _most_bytes(data: Any) -> int:
 
 
 def _check_link(group: Any, name: str, link: Any) -> None:
-    if not isinstance(link, h5py.HardLink):
+    if not isinstance(link, hdf5().HardLink):
         raise ValueError(f"{group.name}/{name} is a link to another place, which is not followed")
 
 
@@ -201,7 +208,7 @@ def names_in(group: Any, key: str) -> list[str]:
 def arrays_under(group: Any) -> list[str]:
     """List the paths of all arrays below a group."""
     found: list[str] = []
-    group.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
+    group.visititems(lambda name, one: found.append(name) if isinstance(one, hdf5().Dataset) else None)
     return found
 
 

@@ -1,5 +1,6 @@
 """Base class of the losses with class weights that can change during training."""
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from keras_balanced_siamese._labels import align_weights
 from keras_balanced_siamese._typing import ClassWeights, Label, Tensor
 from keras_balanced_siamese.losses._live_class_weights import LiveClassWeights
 from keras_balanced_siamese.losses._loss_use import check_use
+from keras_balanced_siamese.losses._old_names import check_names
 
 
 class WeightedLoss(FixedArguments, Loss):
@@ -27,6 +29,10 @@ class WeightedLoss(FixedArguments, Loss):
 
     live_weights: LiveClassWeights | None
     takes: str  # what `y_pred` must be: "distance", "probability", "logit" or "embedding"
+
+    def __new__(cls, *_args: Any, **kwargs: Any) -> Any:
+        check_names(cls.__name__, inspect.signature(cls.__init__).parameters, kwargs)
+        return super().__new__(cls)
 
     def __init__(self, class_weight: ClassWeights | None, labels: list[Any] | None, **kwargs: Any):
         super().__init__(**kwargs)

@@ -144,3 +144,26 @@ def test_an_epoch_that_is_read_in_part_is_not_over():
             pairs[k]
         pairs.on_epoch_end()
     assert pairs.epoch == 3
+
+
+def test_a_batch_that_is_read_ahead_while_a_callback_predicts_counts():
+    train, model, served = pairs_of(), compiled(), []
+
+    def read_in_another_thread(batch, logs=None):
+        before = train.batches_served
+        thread = threading.Thread(target=lambda: train[0])
+        thread.start()
+        thread.join()
+        served.append(train.batches_served - before)
+
+    def predict(epoch, logs):
+        ahead = keras.callbacks.Callback()
+        ahead.on_predict_batch_begin = read_in_another_thread
+        model.predict((X[:4], X[:4]), batch_size=4, verbose=0, callbacks=[ahead])
+
+    model.fit(train, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=predict)])
+    assert served == [1]
+    model.evaluate(
+        train, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_test_batch_begin=read_in_another_thread)]
+    )
+    assert set(served[1:]) == {0}
