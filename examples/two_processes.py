@@ -68,6 +68,7 @@ def train(rank: int, addresses: list[str]) -> None:
     batches = kbs.BalancedBatchSequence(x, y, classes_per_batch=4, samples_per_class=16, steps_per_epoch=10, seed=0)
     if BACKEND == "torch":
         losses = loop(batches.shard(rank, count), count)
+        leave(count)
     elif strategy is None:
         losses = fit(batches)
     else:
@@ -92,6 +93,15 @@ def join(rank: int, count: int, addresses: list[str]):
 
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}})
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def leave(count: int) -> None:
+    """End the connection of PyTorch in all processes together: none may end while another one still uses it."""
+    import torch
+
+    if count > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def fit(batches: kbs.BalancedBatchSequence) -> list[float]:
