@@ -231,6 +231,8 @@ def _function(module: Any, name: str, value: Any) -> Any:
     if _is_addons(value):
         raise NoCounterpart("neither Keras nor this package has it")
     try:
+        if name in LOADERS:
+            raise ValueError(name)
         module.get(name)
     except (ValueError, TypeError):
         raise NoCounterpart("its name is unknown: pass `custom_objects`") from None

@@ -1,5 +1,6 @@
 """A layer for an operation of TensorFlow in the graph of an old model."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,16 +34,16 @@ class LegacyOperation(keras.layers.Layer):
     def __init__(self, function: str, first: Any, arguments: Mapping[str, Any], **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.function = one_of("function", function, tuple(OPERATIONS))
-        self.template = [first, dict(arguments)]
+        self.template = json.dumps([first, dict(arguments)])  # Keras 2 would wrap lists and dicts
         self.built = True
 
     def call(self, inputs: Any) -> Any:
         tensors = inputs if isinstance(inputs, (list, tuple)) else [inputs]  # Keras 2 unpacks a list of one
-        first, arguments = filled(self.template, tensors)
+        first, arguments = filled(json.loads(self.template), tensors)
         return OPERATIONS[self.function](first, **arguments)
 
     def get_config(self) -> dict[str, Any]:
-        first, arguments = self.template
+        first, arguments = json.loads(self.template)
         return {**super().get_config(), "function": self.function, "first": first, "arguments": arguments}
 
 

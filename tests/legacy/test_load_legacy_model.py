@@ -74,7 +74,7 @@ def trained(model, inputs):
         model.optimizer.learning_rate = 1e-3
     y = [labels(one, len(inputs[0]), model.loss) for one in model.outputs]
     x, y = (one if len(one) > 1 else one[0] for one in (inputs, y))
-    return [float(np.ravel(model.train_on_batch(x, y))[0]) for _ in range(6)]
+    return [float(np.ravel(model.train_on_batch(x, y))[0]) for _ in range(20)]
 
 
 def labels(output, size, loss):
