@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model, report = load_with_report(options.old, dict(options.replace or []), None, not options.no_compile)
     except (OSError, ValueError, ImportError) as error:
         sys.exit(f"{options.old}: {error}")
-    print(f"{options.old}, written by Keras {report.version}\n")  # noqa: T201
-    print(describe(model, report))  # noqa: T201
+    print(f"{options.old}, written by Keras {report.version}\n")
+    print(describe(model, report))
     model.save(options.new)
-    print(f"\n{options.new}: {_comparison(model, options.new)}")  # noqa: T201
+    print(f"\n{options.new}: {_comparison(model, options.new)}")
 
 
 def describe(model: keras.Model, report: Report) -> str:

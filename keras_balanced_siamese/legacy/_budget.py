@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 _budget = threading.local()
+_lock = threading.RLock()
 
 
 @contextmanager
@@ -18,34 +19,20 @@ def bounded_weights(elements: int) -> Iterator[None]:
 
     A hostile file can ask for layers of any size, and Keras allocates their weights at once.
     """
-    original: Any = keras.layers.Layer.add_weight
-    signature = inspect.signature(original)
-
-    def add_weight(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(_budget, "left", None) is not None:
-            shape = signature.bind(layer, *args, **kwargs).arguments.get("shape") or ()
-            _budget.left -= math.prod(int(size) for size in ([shape] if isinstance(shape, int) else shape))
-            if _budget.left < 0:
-                raise ValueError(f"the model has more weights than the file, which has {elements}")
-        return original(layer, *args, **kwargs)
-
-    with _patched(add_weight):
-        _budget.left = elements
-        try:
-            yield
-        finally:
-            _budget.left = None
-
-
-_lock = threading.RLock()
-
-
-@contextmanager
-def _patched(add_weight: Any) -> Iterator[None]:
     with _lock:
-        original = keras.layers.Layer.add_weight
-        keras.layers.Layer.add_weight = add_weight
+        original: Any = keras.layers.Layer.add_weight
+        signature = inspect.signature(original)
+
+        def add_weight(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            if getattr(_budget, "left", None) is not None:  # other threads build what they like
+                shape = signature.bind(layer, *args, **kwargs).arguments.get("shape") or ()
+                _budget.left -= math.prod(int(size) for size in ([shape] if isinstance(shape, int) else shape))
+                if _budget.left < 0:
+                    raise ValueError(f"the model has more weights than the file, which has {elements}")
+            return original(layer, *args, **kwargs)
+
+        keras.layers.Layer.add_weight, _budget.left = add_weight, elements
         try:
             yield
         finally:
-            keras.layers.Layer.add_weight = original
+            keras.layers.Layer.add_weight, _budget.left = original, None

@@ -9,7 +9,7 @@ from keras_balanced_siamese.legacy._graph import Part
 from keras_balanced_siamese.legacy._source import Source, array_in, names_in
 from keras_balanced_siamese.legacy._weights import keras2_order
 
-OLD_SLOTS = {"m": "momentum", "v": "velocity", "momentum": "momentum"}  # names of `keras.optimizers.legacy`
+OLD_SLOTS = ([], ["momentum"], ["m", "v"], ["m", "v", "vhat"])  # kinds of `keras.optimizers.legacy`, in order
 
 
 def restore_slots(model: keras.Model, part: Part, source: Source) -> str:
@@ -28,7 +28,10 @@ def restore_slots(model: keras.Model, part: Part, source: Source) -> str:
         return "fresh: Keras orders the weights of this model in another way"
     variables = list(optimizer.variables)
     slots = [one for one in variables if one is not optimizer.iterations and "learning_rate" not in one.name]
-    values = _old_values(source, len(own)) or _values(source)
+    names = names_in(source.optimizer, "weight_names")
+    values = _values(source, names)
+    if values is not None and names and names[0].split("/")[-1].startswith("iter:"):
+        values = _old_values(values, names, len(own))
     if values is None or len(values) != 1 + len(slots):
         return "fresh: the file has the state of another kind of optimizer"
     iteration, *arrays = values
@@ -40,9 +43,9 @@ def restore_slots(model: keras.Model, part: Part, source: Source) -> str:
     return f"restored after {int(iteration)} steps"
 
 
-def _values(source: Source) -> list[np.ndarray] | None:
+def _values(source: Source, names: list[str]) -> list[np.ndarray] | None:
     """The step and the slots in the order of the file, which is that of Keras 3 too."""
-    group, names = source.optimizer, names_in(source.optimizer, "weight_names")
+    group = source.optimizer
     if source.kind == "keras":
         group = group.get("vars")
         names = [] if group is None else sorted(group, key=lambda name: int(name) if name.isdigit() else -1)
@@ -50,14 +53,11 @@ def _values(source: Source) -> list[np.ndarray] | None:
     return None if not arrays or any(one is None for one in arrays) else [one for one in arrays if one is not None]
 
 
-def _old_values(source: Source, n: int) -> list[np.ndarray] | None:
-    """The same for optimizers before Keras 2.11 and of tensorflow-addons, which list one kind after another."""
-    names = names_in(source.optimizer, "weight_names")
-    if not names or not names[0].split("/")[-1].startswith("iter:"):
-        return None
-    kinds = {name.split("/")[-1].split(":")[0] for name in names[1:]}
-    values = _values(source)
-    if values is None or not kinds <= set(OLD_SLOTS) or len(values) != 1 + n * len(kinds):
+def _old_values(values: list[np.ndarray], names: list[str], n: int) -> list[np.ndarray] | None:
+    """Order the values of optimizers before Keras 2.11 and of tensorflow-addons, which list one kind after another."""
+    kinds = list(dict.fromkeys(name.split("/")[-1].split(":")[0] for name in names[1:]))
+    if kinds not in OLD_SLOTS or len(values) != 1 + n * len(kinds):
         return None
     blocks = [values[1 + k * n : 1 + (k + 1) * n] for k in range(len(kinds))]
-    return [values[0], *(one for together in zip(*blocks, strict=True) for one in together)]
+    together = [one for both in zip(*blocks[:2], strict=True) for one in both]  # Keras 3 lists m and v by weight
+    return [values[0], *together, *(one for block in blocks[2:] for one in block)]

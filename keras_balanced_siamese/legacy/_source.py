@@ -78,6 +78,8 @@ def open_source(path: Path) -> Iterator[Source]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Source]:
     if path.is_dir():
+        if not (path / "variables" / "variables.index").exists():
+            raise ValueError(f"{str(path)!r} is no SavedModel: it has no file `variables/variables.index`")
         text = metadata_of(path)
         metadata = {} if text is None else _json(text, "keras_metadata.pb")
         config = None if text is None else metadata.get("model_config", metadata)

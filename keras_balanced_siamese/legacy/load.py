@@ -73,7 +73,7 @@ def load_legacy_model(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or of another kind, it has a layer or an operation that is unknown, a
+        ValueError: If the file is damaged, or of Keras 3 or another kind, it has a layer or an operation that is unknown, a
             `Lambda` layer is not in `lambda_map`, or the weights do not fit.
 
     Warns:
@@ -107,6 +107,11 @@ def load_with_report(
             raise ValueError(
                 f"{str(path)!r} holds weights without the layers. Build the network in code and call "
                 "`load_legacy_weights(model, path)`"
+            )
+        if not source.version.startswith(("2.", "unknown")):
+            raise ValueError(
+                f"{str(path)!r} was written by Keras {source.version}: open it with `keras.models.load_model`. "
+                "Some names in it mean something else in Keras 2"
             )
         objects = Objects(_mapping("custom_objects", custom_objects), _layers(lambda_map))
         with bounded_weights(elements_under(source.weights)):

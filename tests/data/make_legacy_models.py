@@ -410,6 +410,14 @@ def plain_function():
 
 
 @model
+def plain_equal_shapes():
+    """All weights have one shape, so that a wrong order of the optimizer's state would fit too."""
+    x = keras.Input((4,))
+    outputs = layers.Dense(4, use_bias=False)(layers.Dense(4, use_bias=False)(x))
+    return compiled(x, outputs, tfa.losses.TripletHardLoss(), tf.keras.optimizers.legacy.Adam(0.01, amsgrad=True))
+
+
+@model
 def plain_string():
     return plain("Addons>TripletHardLoss", "sgd")
 

@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import warnings
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -279,9 +280,10 @@ def test_names_that_lead_out_of_the_archive(tmp_path):
     path = changed(tmp_path, lambda config: None, suffix=".keras")
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("../../outside.txt", "x")
-        file.writestr("/tmp/outside.txt", "x")
+        file.writestr("/outside.txt", "x")
     opened(path)
     assert not (tmp_path.parent.parent / "outside.txt").exists()
+    assert not Path("/outside.txt").exists()
     assert [one.name for one in tmp_path.iterdir()] == ["changed.keras"]
 
 
@@ -351,3 +353,24 @@ def test_odd_values_in_the_configuration_end_in_a_value_error_or_a_model(name, a
             file.attrs[attribute] = json.dumps(replaced(json.loads(text), rng))
         with contextlib.suppress(ValueError):
             opened(tmp_path / name, lambda_map=lambdas(name))
+
+
+def test_a_directory_that_is_no_saved_model(tmp_path):
+    with pytest.raises(ValueError, match="no SavedModel.*variables"):
+        kbs.load_legacy_model(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_file_of_keras_3_is_for_keras(suffix, tmp_path):
+    """Some names, such as the hard sigmoid, mean something else there."""
+    path = tmp_path / f"new{suffix}"
+    shutil.copyfile(FOLDER / f"plain_class{suffix}", path)
+    if suffix == ".h5":
+        with h5py.File(path, "a") as file:
+            file.attrs["keras_version"] = "3.7.0"
+    else:
+        with zipfile.ZipFile(FOLDER / "plain_class.keras") as old, zipfile.ZipFile(path, "w") as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name).replace(b'"keras_version": "2.15.0"', b'"keras_version": "3.7.0"'))
+    with pytest.raises(ValueError, match=r"Keras 3\.7\.0.*`keras.models.load_model`"):
+        kbs.load_legacy_model(path)

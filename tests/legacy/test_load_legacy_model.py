@@ -147,6 +147,28 @@ def test_the_state_of_the_optimizer_is_that_of_the_file(name):
         assert sorted(float(np.abs(one).sum(dtype="float64")) for one in slots) == pytest.approx(expected, rel=1e-6)
 
 
+@keras3
+def test_the_state_of_an_old_optimizer_belongs_to_its_weights():
+    optimizer = opened("plain_equal_shapes.h5").optimizer
+    with h5py.File(FOLDER / "plain_equal_shapes.h5") as file:
+        stored = {}
+        file["optimizer_weights"].visititems(
+            lambda name, one: stored.update({name: one}) if hasattr(one, "dtype") else None
+        )
+        stored = {name.split(":")[0]: one[()] for name, one in stored.items()}
+    kinds = {"momentum": "m", "velocity": "v", "velocity_hat": "vhat"}
+    checked = 0
+    for slot in optimizer.variables:
+        for kind, old in kinds.items():
+            for layer in ("dense", "dense_1"):
+                if slot.path.endswith(f"/{layer}_kernel_{kind}"):
+                    np.testing.assert_array_equal(
+                        keras.ops.convert_to_numpy(slot), stored[f"Adam/{layer}/kernel/{old}:0"]
+                    )
+                    checked += 1
+    assert checked == 6
+
+
 def test_a_lambda_layer_needs_a_substitute():
     with pytest.raises(ValueError, match=r"Lambda layer 'd', whose code is not run.*lambda_map=\{'d': 'euclidean'\}"):
         kbs.load_legacy_model(FOLDER / "nested_batch_normalization.h5")
