@@ -73,8 +73,8 @@ def load_legacy_model(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, or of Keras 3 or another kind, it has a layer or an operation that is unknown, a
-            `Lambda` layer is not in `lambda_map`, or the weights do not fit.
+        ValueError: If the file is damaged, or of Keras 3 or another kind, it has a layer or an operation that is
+            unknown, a `Lambda` layer is not in `lambda_map`, or the weights do not fit.
 
     Warns:
         UserWarning: If a loss, a metric or an optimizer has no counterpart. Without loss or optimizer the model is not
