@@ -356,7 +356,7 @@ def test_odd_values_in_the_configuration_end_in_a_value_error_or_a_model(name, a
 
 
 def test_a_directory_that_is_no_saved_model(tmp_path):
-    with pytest.raises(ValueError, match="no SavedModel.*variables"):
+    with pytest.raises(ValueError, match=r"no SavedModel.*variables"):
         kbs.load_legacy_model(tmp_path)
 
 
