@@ -20,7 +20,8 @@ def bounded_weights(elements: int) -> Iterator[None]:
     A hostile file can ask for layers of any size, and Keras allocates their weights at once.
     """
     with _lock:
-        original: Any = keras.layers.Layer.add_weight
+        base: Any = keras.layers.Layer
+        original = base.add_weight
         signature = inspect.signature(original)
 
         def add_weight(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -31,8 +32,8 @@ def bounded_weights(elements: int) -> Iterator[None]:
                     raise ValueError(f"the model has more weights than the file, which has {elements}")
             return original(layer, *args, **kwargs)
 
-        keras.layers.Layer.add_weight, _budget.left = add_weight, elements
+        base.add_weight, _budget.left = add_weight, elements
         try:
             yield
         finally:
-            keras.layers.Layer.add_weight, _budget.left = original, None
+            base.add_weight, _budget.left = original, None
