@@ -1,13 +1,13 @@
 """Models from the configurations of Keras 2: their layers are built and called again, node by node."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
 from keras_balanced_siamese._text import short
-from keras_balanced_siamese.legacy._objects import Objects, Operation, class_name_of, mapping_in
+from keras_balanced_siamese.legacy._objects import Objects, Operation, called, class_name_of, mapping_in
 from keras_balanced_siamese.legacy._ops import OPERATIONS
 from keras_balanced_siamese.legacy.operation import LegacyOperation, emptied
 
@@ -86,7 +86,7 @@ def _sequential(name: str, inner: Mapping[str, Any], objects: Objects, depth: in
         first = keras.Input(batch_shape=_shape(shape or inner["build_input_shape"]))
     model = keras.Sequential([part.layer for part in parts if part.layer is not None], name=name)
     if first is not None:
-        model = _checked(name, lambda: keras.Sequential([first, *model.layers], name=name))
+        model = called(f"the model {name!r}", lambda: keras.Sequential([first, *model.layers], name=name))
     return Part(name, SEQUENTIAL, model, parts, first_node=int(first is not None))
 
 
@@ -103,13 +103,6 @@ def _shape(shape: Any) -> tuple[int | None, ...]:
     if not sizes or not all(one is None or (isinstance(one, int) and 0 <= one < 2**31) for one in sizes):
         raise ValueError(f"The shape of an input must be a list of sizes. Received: {short(shape)}")
     return sizes
-
-
-def _checked(name: str, build: Callable[[], Any]) -> Any:
-    try:
-        return build()
-    except Exception as error:
-        raise ValueError(f"{name!r} cannot be built: {error}") from error
 
 
 class _Functional:
@@ -142,7 +135,7 @@ class _Functional:
             done = set(map(id, ready))
             calls = [one for one in calls if id(one) not in done]
         inputs, outputs = (self._ends(key) for key in ("input_layers", "output_layers"))
-        model = _checked(self.name, lambda: keras.Model(inputs, outputs, name=self.name))
+        model = called(f"the model {self.name!r}", lambda: keras.Model(inputs, outputs, name=self.name))
         return Part(self.name, "Functional", model, list(parts.values()), first_node=1)
 
     def _open(self, config: Mapping[str, Any]) -> tuple[Part, list[Any]]:
@@ -153,7 +146,7 @@ class _Functional:
             return _part(config, self.objects, self.depth), nodes
         inner = mapping_in(config, "config")
         name = str(config.get("name") or inner.get("name"))
-        self.outputs[name, 0] = [_checked(name, lambda: input_of(inner))]
+        self.outputs[name, 0] = [called(f"the layer {name!r}", lambda: input_of(inner))]
         return Part(name, "InputLayer", None), []
 
     def _set_first_nodes(self, parts: Mapping[str, Part], calls: list[tuple[Part, int, Any]]) -> None:
@@ -188,7 +181,7 @@ class _Functional:
         arguments = {key: value for key, value in arguments.items() if value is not None}
         if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(first, list):
             first, arguments["initial_state"] = first[0], first[1:]
-        found = _checked(part.name, lambda: layer(first, **arguments))
+        found = called(f"the layer {part.name!r}", lambda: layer(first, **arguments))
         return list(found) if isinstance(found, (list, tuple)) else flat(found)
 
     def _operate(self, part: Part, operation: Operation, first: Any, arguments: dict[str, Any]) -> list[Any]:
@@ -196,11 +189,12 @@ class _Functional:
         tensors: list[Any] = []
         template = emptied(first, tensors), emptied(arguments, tensors)
         if operation.function in SHAPES or not tensors:
-            return [_checked(part.name, lambda: OPERATIONS[operation.function](first, **arguments))]
-        layer = _checked(
-            part.name, lambda: LegacyOperation(operation.function, *template, name=part.name, dtype=operation.dtype)
+            return [called(f"the layer {part.name!r}", lambda: OPERATIONS[operation.function](first, **arguments))]
+        layer = called(
+            f"{part.name!r}",
+            lambda: LegacyOperation(operation.function, *template, name=part.name, dtype=operation.dtype),
         )
-        found = _checked(part.name, lambda: layer(tensors))
+        found = called(f"the layer {part.name!r}", lambda: layer(tensors))
         return list(found) if isinstance(found, (list, tuple)) else [found]
 
     def _given(self, data: Any, arguments: dict[str, Any]) -> Any:

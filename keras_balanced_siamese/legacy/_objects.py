@@ -1,13 +1,13 @@
 """Layers and their parts from the configurations of Keras 2, without importing any name that a file gives."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
 
 from keras_balanced_siamese._text import short
-from keras_balanced_siamese.legacy._ops import OPERATIONS as KNOWN
+from keras_balanced_siamese.legacy._ops import OPERATIONS
 from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
 
 PARTS: dict[str, tuple[Any, Any]] = {  # end of an argument's name -> module and class of what it may be
@@ -41,7 +41,7 @@ LOST = {  # argument that Keras 3 lacks -> the values with which it had no effec
     "value_shape": None,
     "virtual_batch_size": (None,),
 }
-OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
 SYNONYMS = {"SyncBatchNormalization": "BatchNormalization"}
 
 
@@ -75,12 +75,12 @@ class Objects:
         name = str(arguments.get("name") or config.get("name") or "")
         if class_name == "Lambda":
             return self._lambda(name)
-        if class_name in OPERATIONS:
+        if class_name in OPERATION_LAYERS:
             return self._operation(name, arguments)
         own = self._custom(config)
         if own is not None:
             changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
-            return _called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
+            return called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
         cls = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
         if not (inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)) or class_name in FOREIGN:
             raise ValueError(
@@ -88,7 +88,7 @@ class Objects:
                 f"Received: {short(class_name)}"
             )
         accepted = self._arguments(class_name, name, cls, arguments)
-        return _called(f"the layer {name!r} ({class_name})", lambda: cls(**accepted))
+        return called(f"the layer {name!r} ({class_name})", lambda: cls(**accepted))
 
     def part(self, kind: str, value: Any) -> Any:
         """Build an initializer, regularizer, constraint or activation; `kind` is a key of `PARTS`.
@@ -113,7 +113,7 @@ class Objects:
         if not isinstance(arguments, Mapping):
             raise ValueError(f"The configuration of an {kind} must be a dict. Received: {short(arguments)}")
         accepted = {key: one for key, one in arguments.items() if key != "dtype"}
-        return _called(f"the {kind} {name!r}", lambda: found(**accepted))
+        return called(f"the {kind} {name!r}", lambda: found(**accepted))
 
     def _lambda(self, name: str) -> Any:
         if name not in self.lambda_map:
@@ -128,7 +128,7 @@ class Objects:
 
     def _operation(self, name: str, arguments: Mapping[str, Any]) -> Operation:
         function = arguments.get("function")
-        if function not in KNOWN:
+        if function not in OPERATIONS:
             raise ValueError(
                 f"The layer {name!r} is the operation {short(function)} of TensorFlow, which is not known here. "
                 "Build the network in code and call `load_legacy_weights(model, path)`"
@@ -234,7 +234,7 @@ def _in_module(module: Any, base: Any, name: str) -> Any:
     return None
 
 
-def _called(what: str, build: Any) -> Any:
+def called(what: str, build: Callable[[], Any]) -> Any:
     """Build an object; any failure becomes an error that says which object it was."""
     try:
         return build()
