@@ -7,49 +7,55 @@ from typing import Any
 from properdocs.structure.files import File, Files
 
 PACKAGE = "keras_balanced_siamese"
-SECTIONS = {  # room -> heading, in the order of the data flow; other rooms follow under their own names
+SECTIONS = {  # room -> heading, in the order of the data flow
     "class_weights": "Class weights",
     "sampling": "Pairs and batches",
     "loading": "Augmentation",
     "siamese": "Model",
+    "chunked": "Model",
     "layers": "Layers",
     "losses": "Losses",
     "metrics": "Metrics",
     "callbacks": "Callbacks",
     "evaluation": "Evaluation",
+    "scoring": "Evaluation",
     "calibration": "Calibration",
     "plots": "Plots",
     "gallery": "Gallery",
     "_custom_objects": "Saving",
     "legacy": "Models of Keras 2",
 }
+RESULTS = ["PairReport"]  # made by functions, not by users: no constructor on the page
 
 
-def public_names() -> dict[str, list[str]]:
-    """The public names of each room."""
+def public_names() -> dict[str, str]:
+    """The module of each public name."""
     source = Path(__file__).parent.parent / PACKAGE / "__init__.py"
-    rooms: dict[str, list[str]] = {room: [] for room in SECTIONS}
+    modules = {}
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [alias.name for alias in node.names if not alias.name.startswith("_")]
-            rooms.setdefault(node.module.split(".")[1], []).extend(names)
-    return {room: names for room, names in rooms.items() if names}
+            modules.update({alias.name: node.module for alias in node.names if not alias.name.startswith("_")})
+    return modules
+
+
+def page(name: str, module: str) -> str:
+    """The text of a reference page."""
+    path = f"{module}.{name}" if module.endswith(f".{name}") else f"{PACKAGE}.{name}"  # a module hides its function
+    options = "\n    options:\n      merge_init_into_class: false" if name in RESULTS else ""
+    return f"---\ntitle: {name}\n---\n\n::: {path}{options}\n"
 
 
 def on_config(config: Any) -> Any:
     """Add the reference to the navigation."""
-    sections = [
-        {SECTIONS.get(room, room): [{name: f"api/{name}.md"} for name in names]}
-        for room, names in public_names().items()
-    ]
-    config.nav = [*config.nav, {"Reference": sections}]
+    sections: dict[str, list[Any]] = {heading: [] for heading in SECTIONS.values()}
+    for name, module in public_names().items():
+        sections[SECTIONS[module.split(".")[1]]].append({name: f"api/{name}.md"})
+    config.nav = [*config.nav, {"Reference": [{heading: pages} for heading, pages in sections.items()]}]
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add a page for each public name."""
-    for names in public_names().values():
-        for name in names:
-            content = f"---\ntitle: {name}\n---\n\n::: {PACKAGE}.{name}\n"
-            files.append(File.generated(config, f"api/{name}.md", content=content))
+    for name, module in public_names().items():
+        files.append(File.generated(config, f"api/{name}.md", content=page(name, module)))
     return files
