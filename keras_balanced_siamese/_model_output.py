@@ -1,4 +1,4 @@
-"""What a model returns: a distance, a similarity or a probability, read off its last layer and its losses."""
+"""The kind of a model's output (distance, similarity or probability), from its last layer and its losses."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ def higher_is_similar(model: Any, similar_label: int = 1) -> bool:
         similar_label: The label that means "same class". A cross-entropy of Keras predicts the label 1.
 
     Raises:
-        ValueError: If they do not tell, or contradict each other.
+        ValueError: If they do not show it, or contradict each other.
     """
     tensors: Any = getattr(model, "outputs", None) or ()
     losses, outputs = losses_of(model), [_output(tensor) for tensor in tensors]
@@ -69,7 +69,7 @@ def higher_is_similar(model: Any, similar_label: int = 1) -> bool:
         found = ", ".join(str(output or "an output of an unknown kind") for output in outputs) or "a model"
         raise ValueError(
             "Does a high output mean similar or different? The loss of the model and its last layer "
-            f"{'contradict each other' if len(known) > 1 else 'do not tell'}: pass `higher_is_similar`, True for "
+            f"{'contradict each other' if len(known) > 1 else 'do not show it'}: pass `higher_is_similar`, True for "
             f"probabilities and similarities, False for distances. Received: {found}, with loss={losses}"
         )
     return known.pop()

@@ -1,7 +1,7 @@
-"""The model that trains, evaluates or predicts right now, and its data.
+"""The model that is training, evaluating or predicting, and its data.
 
-Keras tells losses, metrics and data sets neither the model that uses them nor what for, so both are read off the call
-stack.
+Keras does not pass the model and the purpose of a call to losses, metrics and data sets, so both are read from the
+call stack.
 """
 
 import gc
@@ -38,7 +38,7 @@ class RunningModel(NamedTuple):
 def running_model(part: Any) -> RunningModel | None:
     """Return the model that calls its loss or metric `part` on its output.
 
-    It is `None` for any other call: in a loop of one's own, in a callback or a layer, or inside another loss or metric.
+    It is `None` for any other call: in a custom loop, in a callback or a layer, or inside another loss or metric.
     """
     if not is_stack_readable():
         return None
@@ -66,7 +66,7 @@ def label_kind(x: Any) -> str | None:
 
 
 class Reader(NamedTuple):
-    """The call that reads data just now."""
+    """The current call that reads data."""
 
     method: str  # "fit", "evaluate", "predict", or "callback"
     model: Any
@@ -86,7 +86,7 @@ class Reader(NamedTuple):
 
 
 def reader() -> Reader | None:
-    """Return the method of a model, or the callback, that reads its data just now; `None` in a loop of one's own.
+    """Return the method of a model, or the callback, that is reading its data; `None` in a custom loop.
 
     The calls of this thread are searched first, then those of the main thread, which waits while a backend reads the
     data in another one.
@@ -104,7 +104,7 @@ def reader() -> Reader | None:
 
 
 def is_scoring() -> bool:
-    """Return whether `evaluate` or `predict` of a model, or a callback, reads its data just now, and not `fit`."""
+    """Return whether `evaluate` or `predict` of a model, or a callback, is reading its data, and not `fit`."""
     found = reader()
     return found is not None and found.method != "fit"
 

@@ -1,4 +1,4 @@
-"""Who divides the batches of `fit` among the processes: Keras, this package or nobody."""
+"""Division of the batches of `fit` among the processes, by Keras or by this package."""
 
 import contextlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def slices(model: Any) -> Processes:
 
 @contextlib.contextmanager
 def undivided() -> Iterator[None]:
-    """Let Keras give all data to each process meanwhile, and the results of all."""
+    """Let Keras give all data, and all results, to each process inside this context."""
     distribution, divides = _distribution(), parts_by_number() > 1
     if divides:
         distribution.auto_shard_dataset = False

@@ -1,4 +1,4 @@
-"""What the package needs of Keras 3."""
+"""The functions and classes that differ between the generations of Keras, for Keras 3."""
 
 import importlib
 from collections.abc import Callable, Iterable

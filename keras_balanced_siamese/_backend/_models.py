@@ -1,4 +1,4 @@
-"""What every Keras has, in its own place: a model's metrics, a state in its files, data sets of TensorFlow."""
+"""Metrics of a model, a state in its files and data sets of TensorFlow, for every Keras."""
 
 import importlib
 import importlib.util

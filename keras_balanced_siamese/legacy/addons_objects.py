@@ -1,4 +1,4 @@
-"""What stands for the objects of tensorflow-addons, for those who call `keras.models.load_model` themselves."""
+"""Counterparts of the objects of tensorflow-addons, for users who call `keras.models.load_model` themselves."""
 
 import importlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ OPTIMIZERS = (*SAME_OPTIMIZER, "MovingAverage")
 
 
 def addons_custom_objects() -> dict[str, Any]:
-    """Return what stands for the objects of tensorflow-addons, by their names in files, for `custom_objects`.
+    """Return the counterparts of the objects of tensorflow-addons by their names in files, for `custom_objects`.
 
     The losses are those of this package, the metrics and optimizers those of Keras, with the arguments of the file.
     Where tensorflow-addons itself runs, its own objects are returned. Nothing is registered: pass the dict to

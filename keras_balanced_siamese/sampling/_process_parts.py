@@ -1,4 +1,4 @@
-"""What a sequence draws in one of several processes, and the check that all of them draw the same."""
+"""The slice of a sequence that each of several processes draws, and the check that all draw the same."""
 
 import random
 import warnings
@@ -34,7 +34,7 @@ FIELDS = {  # of a fingerprint, with their names in an error
 
 
 def own_slice(sequence: Any) -> Processes:
-    """Return the slice of each batch that this process draws just now: all of it in most cases.
+    """Return the slice of each batch that this process draws, which is all of it in most cases.
 
     Raises:
         ValueError: If the batches cannot be divided.

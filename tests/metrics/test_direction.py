@@ -94,7 +94,7 @@ def test_a_given_direction_stays():
 @pytest.mark.parametrize(
     ("layers", "loss", "match"),
     [
-        ([keras.layers.Dense(1)], "mse", "do not tell"),
+        ([keras.layers.Dense(1)], "mse", "do not show it"),
         ([], "binary_crossentropy", "contradict each other.*returns a distance"),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_direction_that_the_model_does_not_tell_is_asked_for():
     sides, similar, _ = ready()
     model = verifier()
     model = keras.Model(model.inputs, keras.layers.Dense(1, kernel_initializer="ones")(model.output))
-    with pytest.raises(ValueError, match="do not tell: pass `higher_is_similar`"):
+    with pytest.raises(ValueError, match="do not show it: pass `higher_is_similar`"):
         kbs.evaluate_model(model, (sides, similar))
     same(
         kbs.evaluate_model(model, (sides, similar), higher_is_similar=False, n_resamples=0),

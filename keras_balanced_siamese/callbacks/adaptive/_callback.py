@@ -378,7 +378,7 @@ class AdaptiveClassWeight(DataCallback):
         try:
             self.set_state(json.loads(text))
         except (TypeError, ValueError) as error:
-            warnings.warn(f"The state of AdaptiveClassWeight in the file is left alone. {error}", stacklevel=2)
+            warnings.warn(f"The state of AdaptiveClassWeight in the file is not used. {error}", stacklevel=2)
 
     def _check_validation(self, model: keras.Model, target: Any, pairs: BalancedPairSequence) -> None:
         """Raise if the model cannot score the validation pairs; find the direction of its output."""

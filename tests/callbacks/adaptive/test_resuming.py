@@ -156,7 +156,7 @@ def test_a_file_with_the_state_of_other_classes_can_be_opened(tmp_path):
     assert adapt.get_state() == before
     opening = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: two.load_weights(path))
     if hasattr(keras, "ops"):
-        with pytest.warns(UserWarning, match="left alone.*must be of the classes"):
+        with pytest.warns(UserWarning, match="is not used.*must be of the classes"):
             two.fit(adapt.target, epochs=0, verbose=0, callbacks=[adapt, opening])
     else:  # only checkpoints carry the state there
         two.fit(adapt.target, epochs=0, verbose=0, callbacks=[adapt, opening])
