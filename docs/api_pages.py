@@ -1,4 +1,4 @@
-"""Reference pages: one for each public name of the package, read from its `__init__.py` when the site is built."""
+"""Pages made when the site is built: one for each public name in the package's `__init__.py`, and the changelog."""
 
 import ast
 from pathlib import Path
@@ -46,16 +46,19 @@ def page(name: str, module: str) -> str:
 
 
 def on_config(config: Any) -> Any:
-    """Add the reference to the navigation."""
+    """Add the public names to the reference in the navigation."""
     sections: dict[str, list[Any]] = {heading: [] for heading in SECTIONS.values()}
     for name, module in public_names().items():
         sections[SECTIONS[module.split(".")[1]]].append({name: f"api/{name}.md"})
-    config.nav = [*config.nav, {"Reference": [{heading: pages} for heading, pages in sections.items()]}]
+    reference = next(entry["Reference"] for entry in config.nav if "Reference" in entry)
+    reference[:0] = [{heading: pages} for heading, pages in sections.items()]
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add a page for each public name."""
+    """Add a page for each public name, and the changelog."""
     for name, module in public_names().items():
         files.append(File.generated(config, f"api/{name}.md", content=page(name, module)))
+    changes = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "changes.md", content=changes))
     return files
