@@ -34,10 +34,10 @@ class RandomAffine:
       those of integers are rounded. A NaN reaches only the pixels next to it.
     - Batches are reproducible: the random numbers depend on the seed, the epoch and the batch.
 
-    With all arguments at their defaults, images are returned unchanged. The alternative are layers at the front of the
-    encoder, which are saved with the model, act in training only and run on the GPU, if there is one:
-    `keras.layers.RandomFlip`, and `RandomTranslation`, `RandomRotation` (in parts of a full turn) and `RandomZoom` with
-    `fill_mode="nearest"`. On a CPU they take much longer.
+    With all arguments at their defaults, images are returned unchanged. Layers at the front of the encoder are an
+    alternative: `keras.layers.RandomFlip`, and `RandomTranslation`, `RandomRotation` (in parts of a full turn) and
+    `RandomZoom` with `fill_mode="nearest"`. They are saved with the model, act in training only and run on the GPU if
+    there is one. On a CPU they take much longer.
 
     Args:
         shift: Largest shift along each axis, in whole pixels, below the height and the width of the images.
