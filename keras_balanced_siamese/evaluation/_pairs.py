@@ -51,6 +51,7 @@ def evaluate_pairs(
 
     Args:
         distances: `(n,)` or `(n, 1)`, small for similar pairs. Pass probabilities or similarities with a minus sign.
+            From a square matrix, take each pair once, as by `np.triu_indices(len(matrix), 1)`.
         similar: `(n,)` or `(n, 1)`: 1 for pairs of the same class, 0 for the others.
         classes: `(n, 2)` class labels of the left and the right side. Without them there are no figures of classes.
         samples: `(n, 2)` samples of the left and the right side, as positions in the data or names. Figures of classes
@@ -60,7 +61,8 @@ def evaluate_pairs(
             equal error rate of these pairs, with which figures at the threshold are slightly optimistic.
         class_counts: Numbers of training samples by class, as a mapping or as the array of the training labels. With
             it the report has groups of classes: the most common third (head), the middle and the rarest third (tail).
-            A class without a count has 0 training samples. There are no groups if all counts are equal.
+            A class without a count has 0 training samples. There are no groups if all counts are equal. Counts become a
+            mapping by `labels.value_counts().to_dict()` (pandas) or `dict(enumerate(np.bincount(codes)))`.
         far: False accept rates at which to report the true accept rate. Each needs at least `1 / far` different pairs.
         costs: `(cost of a miss, cost of a false accept, share of similar pairs)` for each detection cost.
         resample: Units of the intervals, `"classes"` or `"samples"`. `None` means classes if they are given, else

@@ -59,7 +59,7 @@ class PairReport:
         histogram: `edges` of bins of the distances, and the shares of the `similar` and `different` pairs in each bin.
             Infinite distances and outliers are outside the bins: `below` and `above` are their shares of both kinds.
         calibration: If the threshold is a layer from `calibrate`: `expected_calibration_error`, `brier`, `log_loss`
-            and `bins` of its probabilities on these pairs.
+            and `bins` of its posterior for the share `prior` on these pairs, whatever its operating point.
     """
 
     n_similar: int

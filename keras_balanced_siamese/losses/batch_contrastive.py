@@ -33,7 +33,9 @@ class WeightedBatchContrastiveLoss(WeightedBatchLoss):
         margin: Distance from which the loss of a negative pair is 0. Positive.
         positive_margin: Distance up to which the loss of a positive pair is 0, from 0 to less than `margin`.
         squared: Whether to square the violations of the margins.
-        distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
+        distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2). Close points far from
+            the origin keep their distance, except that distances below 1e-7 of the largest distance from the mean of
+            the batch are 0.
         normalize: `"active"`, the mean over the pairs whose loss is above 0, or `"all"`, over all pairs.
         class_weight: Weight of each class, as from `class_weights`, or `None`. Integer keys are the values of `y_true`.
             Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from

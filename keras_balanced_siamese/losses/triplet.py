@@ -47,7 +47,9 @@ class WeightedTripletLoss(WeightedBatchLoss):
     Args:
         margin: Required excess of the distance to the negative, positive, or `"soft"`.
         mining: `"semi-hard"`, `"hard"` or `"all"`.
-        distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2).
+        distance: `"euclidean"`, `"squared"` (its square) or `"cosine"` (1 - cosine, from 0 to 2). Close points far from
+            the origin keep their distance, except that distances below 1e-7 of the largest distance from the mean of
+            the batch are 0.
         class_weight: Weight of each class, as from `class_weights`, or `None`. Integer keys are the values of `y_true`.
             Strings are all class names of the data; `y_true` then holds their positions in sorted order, as from
             `BalancedBatchSequence`. Weights can change during training: see the property `class_weight` and

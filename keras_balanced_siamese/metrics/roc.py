@@ -44,7 +44,10 @@ class VerificationAUC(PairHistogram):
             digits, `_`, `-` and spaces become `_`, and `log_names` is the dict from class to name. Labels outside 0
             to 1 and codes beyond the last class make the value NaN.
         resolution: Bins per octave of scores. The default gives 150,016 bins, 1.2 MB of state, and 150 kB more for each
-            class, whose bins are eight times as wide.
+            class, whose bins are eight times as wide. Memory and time grow with it. The bins suit probabilities,
+            similarities from -1 to 1, and distances from 0.0002 to 130,000 whose spread is at least 1 % of their size.
+            Scores beyond that have an eighth as many bins: scale them, or raise `resolution`. `error_bound()` is large
+            if many scores are equal, since equal and different scores in one bin cannot be distinguished.
         name: Name of the metric.
         dtype: Type of the value; the state is always float32, which counts exactly up to 16.7 million pairs in a bin.
 

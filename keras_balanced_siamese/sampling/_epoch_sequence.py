@@ -187,7 +187,8 @@ class EpochSequence(PyDataset):
 
         `fit` continues from this epoch. `AdaptiveClassWeight` sets it before each epoch. The batches are the same as
         without the interruption. Their order within the epoch is the same with `fit(shuffle=False)` only: by default,
-        Keras shuffles the batches by Python's global random generator.
+        Keras shuffles the batches by Python's global random generator. The first epoch of `fit` is not always 0: Keras
+        may fetch one or two batches beforehand, and an epoch of so few batches is then over.
         """
         self._epoch = whole("epoch", epoch, 0)
         self._served.begin_epoch()

@@ -36,13 +36,14 @@ class BalancedBatchSequence(EpochSequence):
     Args:
         x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
             paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense
-            in a batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not
-            copied.
+            in a batch), any other object with a length and integer indexing, or a tuple or dict of those for an encoder
+            with several inputs. A list is one input. Arrays and files are not copied. Without a `transform`, an h5py
+            or zarr array is read once a batch, in ascending order.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         classes_per_batch: P, at least 2.
         samples_per_class: K, at least 2.
         steps_per_epoch: Batches in an epoch. `None` means `ceil(n / (P K))`, about as many samples as there are (after
-            `resampling`).
+            `resampling`). Pass it here, not to `fit`, which could fetch batches of the next epoch too early.
         class_sampling: Share of each class: `"balanced"`, `"sqrt"`, `"natural"`, a number q (share proportional to
             `n_c ** q`), `"progressive"` (from natural in the first epoch to balanced in the last of `epochs`), or a
             mapping of class to share; a class with the share 0 takes no part.
@@ -54,8 +55,10 @@ class BalancedBatchSequence(EpochSequence):
             `BalancedPairSequence` for what it costs and when it may help.
         resampling: `"undersample"` (each epoch uses as many samples of each class as the smallest class has, and the
             next epoch uses others), `"oversample"` (each class counts as if it had as many samples as the largest
-            one), or a sampler of imbalanced-learn. Only indices are resampled, so `x` can be of any kind; a sampler
-            that compares or generates samples needs a matrix.
+            one), or a sampler of imbalanced-learn, whose `random_state` is new in each epoch. Only indices are
+            resampled, so `x` can be of any kind; a sampler that compares or generates samples, such as SMOTE, needs a
+            matrix `(n, d)`. Generated samples may not look like their class: check on validation data whether they
+            help. Class shares refer to the resampled counts: after `"oversample"`, natural shares are equal.
         epochs: For `class_sampling="progressive"`: the number of epochs from natural to balanced shares.
         class_weight: `None`, a mapping of class to weight, or a scheme of `class_weights`. Class shares already correct
             the frequencies: use weights for classes that are hard, not for those that are rare.
@@ -71,8 +74,12 @@ class BalancedBatchSequence(EpochSequence):
             loaded when it is indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so
             that Keras starts none. They end with the epoch, or after a minute without work. Batches and weights are the
             same for any number of workers.
-        use_multiprocessing: Whether the workers are processes, in Python's default way. One that dies, for example
-            because memory runs out, is an error that names the batch.
+        use_multiprocessing: Whether the workers are processes, in Python's default way. Threads suit transforms that
+            read files or use NumPy, processes suit slow Python code. Where Python does not fork, processes need
+            picklable samples and transforms, and `if __name__ == "__main__":` in the script. Where it forks, JAX and
+            TensorFlow can hang in a transform: use NumPy. Processes cannot share an open h5py file: pass positions as
+            `x`, and open the file in `transform`. A process that dies, for example because memory runs out, is an
+            error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:

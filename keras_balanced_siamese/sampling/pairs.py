@@ -37,12 +37,13 @@ class BalancedPairSequence(EpochSequence):
     Args:
         x: `n` samples: an array of any rank and numeric dtype (kept), a memmap, an h5py or zarr array, a list (of
             paths, with a `transform` that loads), a data frame of numbers, a sparse matrix (its rows become dense
-            in a batch), or a tuple or dict of those for an encoder with several inputs. Arrays and files are not
-            copied.
+            in a batch), any other object with a length and integer indexing, or a tuple or dict of those for an encoder
+            with several inputs. A list is one input. Arrays and files are not copied. Without a `transform`, an h5py
+            or zarr array is read once a batch, in ascending order.
         y: `(n,)` class labels: integers, strings, booleans or finite floats, in any order.
         batch_size: Pairs in a batch.
         steps_per_epoch: Batches in an epoch. `None` means `ceil(n / batch_size)`, as many pairs as there are samples
-            (after `resampling`).
+            (after `resampling`). Pass it here, not to `fit`, which could fetch batches of the next epoch too early.
         positive_fraction: Share of pairs of one class, from 0 to 1. `None` means the natural fraction: the probability
             that two samples are of one class if their classes are drawn by the shares.
         class_sampling: Share of each class among the pairs: `"balanced"`, `"sqrt"`, `"natural"`, a number q (share
@@ -51,11 +52,14 @@ class BalancedPairSequence(EpochSequence):
         max_repeats: Largest number of times that a positive pair comes in one epoch. `None`, the default, means no
             limit: each class gets its share, however few pairs it has. A limit lowers the share of the rarest classes:
             on ten digits, a limit of 3 raised the equal error rate of the four rarest from 0.107 to 0.147. It may help
-            a little with `"sqrt"` shares and many classes of very few samples.
+            a little with `"sqrt"` shares and many classes of very few samples. If all classes together have too few
+            pairs, the limit is raised, with a warning.
         resampling: `"undersample"` (each epoch uses as many samples of each class as the smallest class has, and the
             next epoch uses others), `"oversample"` (each class counts as if it had as many samples as the largest
-            one), or a sampler of imbalanced-learn. Only indices are resampled, so `x` can be of any kind; a sampler
-            that compares or generates samples needs a matrix.
+            one), or a sampler of imbalanced-learn, whose `random_state` is new in each epoch. Only indices are
+            resampled, so `x` can be of any kind; a sampler that compares or generates samples, such as SMOTE, needs a
+            matrix `(n, d)`. Generated samples may not look like their class: check on validation data whether they
+            help. Class shares refer to the resampled counts: after `"oversample"`, natural shares are equal.
         epochs: For `class_sampling="progressive"`: the number of epochs from natural to balanced shares.
         class_weight: `None`, a mapping of class to weight, or a scheme of `class_weights`. Class shares already correct
             the frequencies: use weights for classes that are hard, not for those that are rare.
@@ -73,8 +77,12 @@ class BalancedPairSequence(EpochSequence):
             loaded when it is indexed. The sequence starts the workers itself, and its attribute `workers` stays 1, so
             that Keras starts none. They end with the epoch, or after a minute without work. Batches and weights are the
             same for any number of workers.
-        use_multiprocessing: Whether the workers are processes, in Python's default way. One that dies, for example
-            because memory runs out, is an error that names the batch.
+        use_multiprocessing: Whether the workers are processes, in Python's default way. Threads suit transforms that
+            read files or use NumPy, processes suit slow Python code. Where Python does not fork, processes need
+            picklable samples and transforms, and `if __name__ == "__main__":` in the script. Where it forks, JAX and
+            TensorFlow can hang in a transform: use NumPy. Processes cannot share an open h5py file: pass positions as
+            `x`, and open the file in `transform`. A process that dies, for example because memory runs out, is an
+            error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
 
     Returns:
@@ -199,7 +207,8 @@ class BalancedPairSequence(EpochSequence):
 
         Returns:
             An object that prints as a table of samples, pairs, shares before and after sampling, repeats and weights,
-            with notes on special cases. It has the attributes `per_class`, `totals` and `notes`, and `to_dict()`.
+            with notes on special cases. It has the attributes `per_class`, `totals` and `notes`, and `to_dict()`. Of
+            more than 60 classes the table shows the 30 most common and the 30 rarest, the others all.
         """
         return pair_summary(self._sampler, self._epoch, self._weights, self._steps, self.batch_size)
 
