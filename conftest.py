@@ -70,7 +70,17 @@ docstrings = Sybil(
 pytest_collect_file = (pages + docstrings).pytest()
 
 # rooms whose docstring examples need no backend; test files say so themselves, by the marker `numpy_only`
-NUMPY_ONLY = ("sampling", "loading", "evaluation", "neighbours", "gallery", "plots", "class_weights.py", "_labels.py")
+NUMPY_ONLY = (
+    "sampling",
+    "loading",
+    "evaluation",
+    "neighbours",
+    "gallery",
+    "plots",
+    "class_weights.py",
+    "class_split.py",
+    "_labels.py",
+)
 WITH_BACKEND = ("plots/_reliability.py",)  # except these
 
 

@@ -8,6 +8,7 @@ from properdocs.structure.files import File, Files
 
 PACKAGE = "keras_balanced_siamese"
 SECTIONS = {  # room -> heading, in the order of the data flow
+    "class_split": "Class split",
     "class_weights": "Class weights",
     "sampling": "Pairs and batches",
     "loading": "Augmentation",

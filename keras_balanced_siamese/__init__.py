@@ -6,6 +6,7 @@ from keras_balanced_siamese.callbacks import AdaptiveClassWeight as AdaptiveClas
 from keras_balanced_siamese.callbacks import HardPairMining as HardPairMining
 from keras_balanced_siamese.callbacks import VerificationReport as VerificationReport
 from keras_balanced_siamese.chunked import ChunkedEncoder as ChunkedEncoder
+from keras_balanced_siamese.class_split import split_by_class as split_by_class
 from keras_balanced_siamese.class_weights import class_weights as class_weights
 from keras_balanced_siamese.class_weights import sample_weights as sample_weights
 from keras_balanced_siamese.evaluation import PairReport as PairReport

@@ -1,10 +1,12 @@
 """Siamese model: two inputs, a shared encoder and a distance."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from keras_balanced_siamese._backend import set_name
 from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.layers.euclidean import EuclideanDistance
@@ -38,7 +40,12 @@ def siamese_model(
     Returns:
         A model with the inputs `left` and `right` and an output `(batch, 1)`. For an encoder with several inputs, each
         side is a tuple or dict like the encoder's own, with names `left_...` and `right_...`. The encoder is a layer of
-        the model under its own name, and shares its weights.
+        the model and shares its weights.
+
+        `model.get_layer` finds the parts by the names `"encoder"`, `"distance"` and `"probability"`. Layers that you
+        have named keep their names; those with an automatic one, such as `"sequential_3"`, are renamed. So name two
+        encoders that are to be layers of one model. In the addons lane, a layer that another model uses already keeps
+        an automatic name, too.
 
     Raises:
         TypeError: If `encoder` is not a model, or another argument has the wrong type.
@@ -51,6 +58,8 @@ def siamese_model(
         >>> model.compile("adam", WeightedContrastiveLoss())
         >>> [i.name for i in model.inputs], model.count_params()
         (['left', 'right'], 260)
+        >>> model.get_layer("encoder") is encoder
+        True
     """
     if not isinstance(encoder, keras.Model):
         raise TypeError(
@@ -82,11 +91,12 @@ def siamese_model(
     if isinstance(template, (list, tuple)) and len(template) == 1:
         template = template[0]
     left, right = _like(template, "left"), _like(template, "right")
+    encoder = _named(encoder, "encoder")
     if flag("one_pass", one_pass):
         embeddings = SplitSides(name="split_sides")(_encode(encoder, _stack(left, right, "stack_sides")))
     else:
         embeddings = [_encode(encoder, left), _encode(encoder, right)]
-    output = (distance or EuclideanDistance(name="distance"))(embeddings)
+    output = _named(distance or EuclideanDistance(), "distance")(embeddings)
     shape = getattr(output, "shape", None)
     if shape is None or len(shape) < 1 or shape[0] is not None:  # such as a layer that stacks the two sides
         received = type(output).__name__ if shape is None else f"shape {tuple(shape)}"
@@ -95,10 +105,20 @@ def siamese_model(
             f"Received: an output of {received} from distance={distance!r}"
         )
     if isinstance(probability, keras.layers.Layer):
-        output = probability(output)
+        output = _named(probability, "probability")(output)
     elif probability:
         output = DistanceToProbability(name="probability")(output)
     return keras.Model((left, right), output, name=name)
+
+
+def _named(layer: Any, name: str) -> Any:
+    """Return a layer under this name, unless the user has given it another one."""
+    if isinstance(layer, keras.layers.Layer):
+        kind = type(layer).__name__.lower()
+        stem = re.sub(r"_\d+$", "", layer.name).replace("_", "")
+        if stem in (kind, "model" if kind == "functional" else kind):  # Keras generations differ
+            set_name(layer, name)
+    return layer
 
 
 def _encode(encoder: keras.Model, item: Any) -> Tensor:

@@ -18,6 +18,7 @@ from keras_balanced_siamese._backend._generation import misnamed_optimizers as m
 from keras_balanced_siamese._backend._generation import native_operations as native_operations
 from keras_balanced_siamese._backend._generation import ops as ops
 from keras_balanced_siamese._backend._generation import read_variable as read_variable
+from keras_balanced_siamese._backend._generation import set_name as set_name
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
 from keras_balanced_siamese._backend._generation import wide_numbers as wide_numbers
 from keras_balanced_siamese._backend._models import attach_state as attach_state

@@ -23,5 +23,6 @@ misnamed_optimizers = generation.misnamed_optimizers
 native_operations = generation.native_operations
 ops = generation.ops
 read_variable = generation.read_variable
+set_name = generation.set_name
 to_numpy = generation.to_numpy
 wide_numbers = generation.wide_numbers

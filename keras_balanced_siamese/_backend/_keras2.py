@@ -162,6 +162,12 @@ class State(tf.train.experimental.PythonState):
         self.load(string_value)
 
 
+def set_name(layer: Any, name: str) -> None:
+    """Rename a layer, unless a model uses it already: that model finds the calls of its layers by their names."""
+    if not layer.inbound_nodes:
+        layer._name = name
+
+
 def is_baked_in(_variable: Any, _x: Tensor) -> bool:
     """Return whether the variable is a constant in the compiled step to which `x` belongs: never here."""
     return False

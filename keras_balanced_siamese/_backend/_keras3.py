@@ -94,6 +94,11 @@ class State(keras.losses.Loss):
             self.load(np.asarray(store["state"]).tobytes().decode())
 
 
+def set_name(layer: Any, name: str) -> None:
+    """Rename a layer; its weights keep their paths."""
+    layer.name = name
+
+
 def is_baked_in(variable: Any, x: Tensor) -> bool:
     """Return whether the variable is a constant in the compiled step to which `x` belongs."""
     if keras.backend.backend() != "jax":

@@ -19,7 +19,17 @@ from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
 from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
-from keras_balanced_siamese.scoring import check_model, measure, open_pairs
+from keras_balanced_siamese.sampling import BalancedPairSequence
+from keras_balanced_siamese.scoring import (
+    ScoredPairs,
+    check_encoder,
+    check_model,
+    distance_of,
+    measure,
+    measure_embedded,
+    open_pairs,
+    returns_embeddings,
+)
 
 GROUP_FIGURES = ("eer", "error", "roc_auc")  # logged for the mean over classes and for each group
 
@@ -46,7 +56,9 @@ class VerificationReport(DataCallback):
     Args:
         validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once; a
             `BalancedPairSequence`, whose epoch 0 is used every time; or ready pairs `((left, right), similar)` with
-            float labels 0 and 1, for which there are no figures of classes.
+            float labels 0 and 1, for which there are no figures of classes. The classes may be others than those of
+            the training. If the model returns embeddings, the pairs are scored by the distance that its loss uses
+            (Euclidean for other losses).
         every: Number of epochs from one report to the next: 2 means after the second, the fourth and so on.
         class_counts: Number of training samples of each class, a mapping or the array of the training labels. It
             defines the head, medium and tail groups.
@@ -66,7 +78,7 @@ class VerificationReport(DataCallback):
 
     Raises:
         ValueError: For arguments out of range; when training begins, if the direction of the output is unknown, or the
-            model does not take the pairs or does not return one score for each.
+            model neither returns one score for each pair nor an embedding of each sample.
         TypeError: For arguments or validation data of the wrong kind.
         ImportError: If `log_dir` is given and a required package is missing.
 
@@ -114,6 +126,7 @@ class VerificationReport(DataCallback):
         self.report_: PairReport | None = None
         self.history_: list[dict[str, float]] = []
         self._pairs = open_pairs(validation_data)
+        self._embeds = False  # whether the model returns embeddings
         self._output_is_similarity = False
         self._event_writer: Any = None
         if log_dir is not None:
@@ -121,6 +134,15 @@ class VerificationReport(DataCallback):
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
+        self._embeds = returns_embeddings(model, self._pairs)
+        if self._embeds:
+            check_encoder(model)
+            if self.higher_is_similar is not None:
+                raise ValueError(
+                    "`higher_is_similar` is for models that return scores; this one returns embeddings. "
+                    f"Received: higher_is_similar={self.higher_is_similar!r}"
+                )
+            return
         check_model(model, self._pairs)
         direction = self.higher_is_similar
         self._output_is_similarity = higher_is_similar(model) if direction is None else direction
@@ -150,7 +172,7 @@ class VerificationReport(DataCallback):
         if (epoch + 1) % self.every:
             return
         assert self.model is not None
-        scored = measure(self.model, self._pairs, self._output_is_similarity)
+        scored = self._measure()
         problem = _problem(scored.distances)
         if problem:
             warnings.warn(f"Epoch {epoch + 1} has no verification report: {problem}", stacklevel=2)
@@ -173,6 +195,13 @@ class VerificationReport(DataCallback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._close_events()
+
+    def _measure(self) -> ScoredPairs:
+        assert self.model is not None
+        if self._embeds:
+            assert isinstance(self._pairs, BalancedPairSequence)
+            return measure_embedded(self.model, self._pairs, distance_of(self.model))
+        return measure(self.model, self._pairs, self._output_is_similarity)
 
     def _close_events(self) -> None:
         if self._event_writer is not None:

@@ -172,14 +172,25 @@ class BalancedBatchSequence(EpochSequence):
         return self._samples(plan, epoch, number, own), codes, self._scaled_weights(plan)[codes]
 
     def indices(self, index: int | None = None) -> np.ndarray:
-        """The samples of a batch, `(P K,)`, class after class, without loading them.
+        """The samples of a batch, or of the whole epoch, as positions in `x`, without loading them.
+
+        The epoch is the current one. Positions from `len(y)` on are samples that `resampling` has generated.
 
         Args:
-            index: The number of the batch. `None` means all batches of the epoch, `(steps P K,)`, in the order of
-                `model.predict`.
+            index: The number of the batch. `None` means all batches of the epoch, in the order of `model.predict`.
+
+        Returns:
+            Indices `(P K,)`, class after class, or `(steps P K,)` for the whole epoch.
 
         Raises:
             IndexError: If there is no such batch.
+
+        Examples:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"size": range(60), "person": ["ann"] * 50 + ["bob"] * 10})
+            >>> batches = BalancedBatchSequence(frame[["size"]], frame["person"], 2, 5, seed=0)
+            >>> frame.iloc[batches.indices()]["person"].value_counts().to_dict()
+            {'ann': 30, 'bob': 30}
         """
         part = self._own_items() if index is None else self._slice(self._number(index), self._part)
         return self._current()[1].samples.reshape(-1)[part].copy()

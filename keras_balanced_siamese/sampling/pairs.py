@@ -177,7 +177,12 @@ class BalancedPairSequence(EpochSequence):
         return halves(samples, len(labels)), labels, weights
 
     def indices(self, index: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The samples of a batch, without loading them.
+        """The pairs of a batch, or of the whole epoch, as positions in `x`, without loading samples.
+
+        - The epoch is the current one. After `fit` that is the next one: `set_epoch(k)` goes back to epoch k.
+        - Pairs that `HardPairMining` has replaced are among them until another epoch is drawn: read them in a callback.
+        - A sequence from `shard` has the pairs of its own part.
+        - Positions from `len(y)` on are samples that `resampling` has generated, which are not in `x`.
 
         Args:
             index: The number of the batch. `None` means all batches of the epoch, in the order of `model.predict`.
@@ -187,6 +192,18 @@ class BalancedPairSequence(EpochSequence):
 
         Raises:
             IndexError: If there is no such batch.
+
+        Examples:
+            The pairs of an epoch as rows of a data frame:
+
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"file": ["0.png", "1.png", "2.png", "3.png"], "person": ["ann", "bob"] * 2})
+            >>> pairs = BalancedPairSequence(frame["file"].tolist(), frame["person"], transform=len, seed=0)
+            >>> left, right, similar = pairs.indices()
+            >>> table = frame.iloc[left].add_prefix("left_").reset_index(drop=True)
+            >>> table = table.join(frame.iloc[right].add_prefix("right_").reset_index(drop=True))
+            >>> (table["left_person"] == table["right_person"]).tolist() == (similar == 1).tolist()
+            True
         """
         plan = self._current()[1]
         part = self._own_items() if index is None else self._slice(self._number(index), self._part)

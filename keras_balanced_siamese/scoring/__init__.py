@@ -6,6 +6,7 @@ from keras_balanced_siamese.scoring._embedding import unit_vectors as unit_vecto
 from keras_balanced_siamese.scoring._evaluate_model import evaluate_model as evaluate_model
 from keras_balanced_siamese.scoring._model import check_model as check_model
 from keras_balanced_siamese.scoring._model import distance_of as distance_of
+from keras_balanced_siamese.scoring._model import returns_embeddings as returns_embeddings
 from keras_balanced_siamese.scoring._pairs import ReadyPairs as ReadyPairs
 from keras_balanced_siamese.scoring._pairs import class_pairs as class_pairs
 from keras_balanced_siamese.scoring._pairs import open_pairs as open_pairs

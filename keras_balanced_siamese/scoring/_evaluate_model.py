@@ -9,12 +9,11 @@ import numpy as np
 from keras_balanced_siamese._backend import predict
 from keras_balanced_siamese._checks import flag, one_of
 from keras_balanced_siamese._model_output import higher_is_similar as direction_of
-from keras_balanced_siamese._model_output import output_of
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import COSTS, FARS, Costs, PairReport, evaluate_embeddings, evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring._embedding import check_encoder
-from keras_balanced_siamese.scoring._model import check_model, distance_of
+from keras_balanced_siamese.scoring._model import check_model, distance_of, ends_in_scores
 from keras_balanced_siamese.scoring._pairs import (
     ReadyPairs,
     Samples,
@@ -149,7 +148,7 @@ def _open(model: Any, data: Any) -> BalancedPairSequence | ReadyPairs | Samples:
         )
     x, y = data
     ready, inputs = looks_like_pairs(x, y), getattr(model, "inputs", None)
-    if inputs and _ends_in_scores(model):
+    if inputs and ends_in_scores(model):
         if len(leaves(x)) == len(inputs):  # what the model takes
             return ready_pairs(x, y, as_given=True)
         ready = len(inputs) == 2 and is_stacked(x)
@@ -167,13 +166,8 @@ def _open(model: Any, data: Any) -> BalancedPairSequence | ReadyPairs | Samples:
 def _returns_scores(model: Any, opened: BalancedPairSequence | ReadyPairs | Samples) -> bool:
     """Return whether the model returns a score per pair; it returns embeddings otherwise."""
     if getattr(model, "outputs", None):
-        return _ends_in_scores(model)
+        return ends_in_scores(model)
     return not isinstance(opened, Samples)  # unknown before the first call
-
-
-def _ends_in_scores(model: Any) -> bool:
-    shape = tuple(model.outputs[0].shape)
-    return output_of(model) is not None or (shape[1:] in ((), (1,)) and len(model.inputs) > 1)
 
 
 def _kinds(data: Any) -> str:

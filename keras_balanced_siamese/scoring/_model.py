@@ -1,10 +1,10 @@
-"""Whether a model takes pairs and scores them, and the distance between its embeddings."""
+"""Whether a model scores pairs or returns embeddings, and the distance between them."""
 
 from typing import Any
 
 import keras
 
-from keras_balanced_siamese._model_output import losses_of
+from keras_balanced_siamese._model_output import losses_of, output_of
 from keras_balanced_siamese.losses import WeightedBatchLoss
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring._pairs import ReadyPairs, leaves
@@ -29,6 +29,21 @@ def check_model(model: Any, pairs: BalancedPairSequence | ReadyPairs) -> None:
             "The model must have one output with one score per pair, shape (batch, 1): a distance, a similarity or a "
             f"probability. Received: outputs of shape {', '.join(map(str, shapes))}"
         )
+
+
+def ends_in_scores(model: Any) -> bool:
+    """Return whether a functional model compares two items, and does not embed one."""
+    shape = tuple(model.outputs[0].shape)
+    return output_of(model) is not None or (shape[1:] in ((), (1,)) and len(model.inputs) > 1)
+
+
+def returns_embeddings(model: Any, pairs: BalancedPairSequence | ReadyPairs) -> bool:
+    """Return whether a model embeds single samples, according to its inputs and outputs or, if unknown, its loss."""
+    if isinstance(pairs, ReadyPairs):
+        return False
+    if getattr(model, "outputs", None):
+        return 2 * len(model.inputs) == len(leaves(pairs[0][0])) and not ends_in_scores(model)
+    return any(isinstance(loss, WeightedBatchLoss) for loss in losses_of(model))
 
 
 def distance_of(model: keras.Model) -> str:

@@ -105,6 +105,8 @@ class AdaptiveClassWeight(DataCallback):
         validation_data: `(x, y)` with class labels, from which balanced pairs are drawn once, or a
             `BalancedPairSequence`, whose epoch 0 is used every time. The model scores the pairs. If it returns
             embeddings, the pairs are scored by the distance that its loss uses (Euclidean for other losses).
+            The classes must be those of the target, as new classes have no weight: measure those with
+            `VerificationReport` in the same `fit`.
         monitor: Take the errors from `logs` instead: the error of class `c` is the entry `"<monitor>/<c>"`. For a loss,
             `"val_class_loss"` is the mean loss of each class on the validation data of `fit`.
         strategy: The rule for the factors. The limits apply to each.

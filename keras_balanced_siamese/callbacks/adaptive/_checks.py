@@ -85,9 +85,14 @@ def check_validation(target: Any, pairs: BalancedPairSequence) -> None:
     classes, validated = list(target.class_weight or {}), set(pairs.classes)
     unknown = sorted(validated - set(classes), key=str)
     if unknown:
+        has_losses = isinstance(target, WeightedBatchLoss)
+        cure = "leave it out, and the training losses of the classes are used, or " if has_losses else ""
         raise ValueError(
-            f"`validation_data` holds classes that the target does not have: {short(unknown)}. Received: a target with "
-            f"the classes {short(classes)}"
+            f"`validation_data` holds classes that the target does not have: {short(unknown)}. Weights follow the "
+            f"errors of training classes: {cure}pass samples of those alone, `known = np.isin(y_val, y_train)`, held "
+            "out of training or, where they are too few, the training samples. To measure new classes in the same "
+            "`fit`, pass callbacks=[AdaptiveClassWeight(...), VerificationReport((x_new, y_new))]. Received: a target "
+            f"with the classes {short(classes)}"
         )
     missing = [label for label in classes if label not in validated]
     if missing:
