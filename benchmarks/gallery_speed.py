@@ -51,9 +51,7 @@ def main():
     timed("first exact search", lambda: exact.search(queries[:1]))
     for k in (5, 100):
         found = timed(f"search, k={k}", lambda k=k: gallery.search(queries, k), arguments.repeats)
-        single = timed(
-            f"search, k={k}, one by one", lambda k=k: [gallery.search(query[None], k) for query in queries]
-        )
+        single = timed(f"search, k={k}, one by one", lambda k=k: [gallery.search(query[None], k) for query in queries])
         truth = timed(f"exact search, k={k}", lambda k=k: exact.search(queries, k))
         same = np.array_equal(found.indices, np.concatenate([one.indices for one in single]))
         share = np.mean([np.isin(*rows).mean() for rows in zip(truth.indices, found.indices, strict=True)])

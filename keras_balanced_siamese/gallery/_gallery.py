@@ -11,7 +11,7 @@ from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.gallery._file import not_a_gallery, read, write
 from keras_balanced_siamese.gallery._items import checked_items, joined_labels, threshold_of, with_unknown
 from keras_balanced_siamese.gallery._snapshot import Snapshot
-from keras_balanced_siamese.neighbours import DISTANCES, INDEXES, as_points, require_package
+from keras_balanced_siamese.neighbours import DISTANCES, as_points, check_index
 
 
 class Matches(NamedTuple):
@@ -87,10 +87,7 @@ class Gallery:
     ):
         if distance not in DISTANCES:
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: distance={distance!r}")
-        if index not in INDEXES:
-            raise ValueError(f"`index` must be one of {INDEXES}. Received: index={index!r}")
-        if index != "exact":
-            require_package(index)
+        check_index(index)
         self._distance, self._index = distance, index
         self.threshold = threshold
         self._snapshot = Snapshot(*checked_items(embeddings, labels, distance), distance, index)

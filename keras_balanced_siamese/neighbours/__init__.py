@@ -1,9 +1,8 @@
 """Exact and approximate nearest neighbours, and retrieval scores."""
 
-from keras_balanced_siamese.neighbours._approximate import INDEXES as INDEXES
 from keras_balanced_siamese.neighbours._approximate import Usearch as Usearch
+from keras_balanced_siamese.neighbours._approximate import check_index as check_index
 from keras_balanced_siamese.neighbours._approximate import make_index as make_index
-from keras_balanced_siamese.neighbours._approximate import require_package as require_package
 from keras_balanced_siamese.neighbours._exact import DISTANCES as DISTANCES
 from keras_balanced_siamese.neighbours._exact import SearchSpace as SearchSpace
 from keras_balanced_siamese.neighbours._exact import as_embeddings as as_embeddings
@@ -19,5 +18,5 @@ from keras_balanced_siamese.neighbours._exact import squared_distances as square
 from keras_balanced_siamese.neighbours._exact import to_distance as to_distance
 from keras_balanced_siamese.neighbours._graph_bytes import with_vectors as with_vectors
 from keras_balanced_siamese.neighbours._graph_bytes import without_vectors as without_vectors
-from keras_balanced_siamese.neighbours._retrieval import TIE as TIE
+from keras_balanced_siamese.neighbours._ranks import TIE as TIE
 from keras_balanced_siamese.neighbours._retrieval import retrieval_scores as retrieval_scores

@@ -70,6 +70,14 @@ def make_index(kind: str, dim: int) -> Usearch | Faiss:
     return Usearch(dim) if kind == "usearch" else Faiss(dim)
 
 
+def check_index(index: str) -> None:
+    """Raise unless the index is known and its package installed."""
+    if index not in INDEXES:
+        raise ValueError(f"`index` must be one of {INDEXES}. Received: index={index!r}")
+    if index != "exact":
+        require_package(index)
+
+
 def require_package(kind: str) -> Any:
     """Import the package of an index.
 

@@ -79,7 +79,7 @@ def _layout(graph: np.ndarray) -> Layout:
         raise ValueError("expected a graph of usearch 2 for float32 vectors and the squared Euclidean distance")
     start = HEAD.size + SHAPE.size
     levels = graph[start : start + 2 * size].view("<i2") if 0 < size <= len(graph) // 16 else np.empty(0)
-    if not (0 < width <= LARGEST and 0 < base_width <= LARGEST and 0 < len(levels) == size and 0 <= levels.min()):
+    if not (0 < width <= LARGEST and 0 < base_width <= LARGEST and 0 < len(levels) == size and levels.min() >= 0):
         raise ValueError("the graph has no such nodes")
     lengths = 14 + 4 * base_width + levels.astype(np.int64) * (4 + 4 * width)
     starts = start + 2 * size + np.cumsum(lengths) - lengths
