@@ -1,7 +1,7 @@
 """Times of a gallery with an index: building, searching, naming, growing, saving and opening.
 
-Run with `python benchmarks/gallery_speed.py --items 100000`. Embeddings are class centres plus noise, 100 items a class.
-`one by one` asks the same queries in single calls, and the answers are compared. Needs the package of the index.
+Run with `python benchmarks/gallery_speed.py --items 100000`. Embeddings are class centres plus noise, 100 items a
+class. `one by one` asks the same queries in single calls, and the answers are compared. Needs the package of the index.
 """
 
 import argparse

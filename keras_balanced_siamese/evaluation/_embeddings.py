@@ -65,8 +65,9 @@ def evaluate_embeddings(
         distance: `"euclidean"`, or `"cosine"`: 1 - cosine similarity.
         k: Numbers of neighbours for recall.
         max_pairs: Largest number of pairs. Each class keeps at least one similar pair, also beyond this number.
-        index: Search for recall, R-precision and MAP@R: `"exact"`, or `"usearch"` or `"faiss"` (optional packages, see
-            `Gallery`), which are faster for hundreds of thousands of samples in small classes.
+        index: Search for recall, R-precision and MAP@R: `"exact"`, or an approximate index, `"usearch"` or `"faiss"`
+            (optional packages, see `Gallery`), for very many samples. With 50,000 samples of 128 dimensions, the exact
+            search was three times as fast.
         threshold: See `evaluate_pairs`, also for the arguments below.
         class_counts: Numbers of training samples by class: a mapping, or the training labels.
         far: False accept rates.

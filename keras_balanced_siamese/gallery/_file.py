@@ -65,8 +65,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             fields = FORMATS.get(found.pop("format").item())
             if fields is None or set(found) != set(fields):
                 raise ValueError(f"expected one of the formats {FORMATS}")
-            if "graph" in found and (found["graph"].dtype != np.uint8 or found["graph_of"].item() != _digest(found)):
-                raise ValueError("the graph is of other items")
+            if "graph" in found:
+                _check_graph(found)
         except (ValueError, TypeError, KeyError, struct.error) as error:
             raise not_a_gallery(path, error) from error
     return found
@@ -77,6 +77,14 @@ def not_a_gallery(path: Any, reason: Exception) -> ValueError:
         "`path` must be a file that `Gallery.save` wrote, unchanged. "
         f"Received: path={os.fspath(path)!r}; {type(reason).__name__}: {short(reason)}"
     )
+
+
+def _check_graph(found: dict[str, np.ndarray]) -> None:
+    """Raise unless the graph is bytes, and of the items in the file."""
+    if found["graph"].dtype != np.uint8 or found["graph"].ndim != 1:
+        raise ValueError("expected a graph of bytes")
+    if found["graph_of"].item() != _digest(found):
+        raise ValueError("the graph is of other items")
 
 
 def _digest(content: dict[str, Any]) -> str:

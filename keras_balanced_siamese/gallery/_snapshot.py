@@ -87,8 +87,8 @@ class Snapshot:
 
     def without_items(self, gone: np.ndarray) -> "Snapshot":
         """Return a snapshot without the items for which `gone` `(n,)` is true."""
-        kept = (array[~gone] for array in (self.embeddings, self.labels))
-        return Snapshot(*kept, self.distance, self.index, self.ids[~gone], self)
+        embeddings, labels, ids = self.embeddings[~gone], self.labels[~gone], self.ids[~gone]
+        return Snapshot(embeddings, labels, self.distance, self.index, ids, self)
 
     def __len__(self) -> int:
         return len(self.embeddings)

@@ -1,8 +1,8 @@
 """Graphs of usearch as plain bytes, without their vectors, and the checks that make them safe to open.
 
-usearch believes what it opens, so a link to a node that is not there would read foreign memory. Its format, after the
-vectors: a head, the numbers of nodes and links, the level of each node, then the nodes. A node is its key, its level and
-for each of its levels a number of links and that many places of other nodes, in a list of fixed length.
+usearch does not check what it opens, so a link to a node that is not there would read foreign memory. Its format, after
+the vectors: a head, the numbers of nodes and links, the level of each node, then the nodes. A node is its key, its
+level, and for each of its levels the number of links and the places of the linked nodes, in a list of fixed length.
 """
 
 import struct
@@ -73,8 +73,8 @@ def _layout(graph: np.ndarray) -> Layout:
     """Read and check everything but the links."""
     if len(graph) < HEAD.size + SHAPE.size:
         raise ValueError("the graph is too short")
-    magic, major, _, _, *kinds, n_present, n_removed, dim, several = HEAD.unpack_from(graph)
-    size, width, base_width, top, entry = SHAPE.unpack_from(graph, HEAD.size)
+    magic, major, _, _, *kinds, n_present, n_removed, dim, several = HEAD.unpack_from(graph.data)
+    size, width, base_width, top, entry = SHAPE.unpack_from(graph.data, HEAD.size)
     if (magic, major, tuple(kinds), several) != (b"usearch", 2, KINDS, 0):
         raise ValueError("expected a graph of usearch 2 for float32 vectors and the squared Euclidean distance")
     start = HEAD.size + SHAPE.size
