@@ -30,12 +30,12 @@ def check(embeddings, codes, kind, tolerance=0.0, **kwargs):
 @pytest.mark.parametrize("n", [40, 600])
 def test_scores_by_an_index_are_those_of_an_exact_search(kind, distance, n):
     embeddings, codes = noisy_classes(n=n, classes=n // 8, noise=0.5)
-    check(embeddings + 10.0, codes, kind, 0.01, distance=distance, ks=(1, 3))
+    check(embeddings + 10.0, codes, kind, 0.03, distance=distance, ks=(1, 3))
 
 
 def test_in_many_blocks(kind, small_blocks):
     embeddings, codes = noisy_classes(n=200, classes=20, noise=0.5)
-    check(embeddings, codes, kind, 0.01)
+    check(embeddings, codes, kind, 0.03)
 
 
 def test_ties_are_ranked_as_in_an_exact_search(kind):
@@ -60,7 +60,7 @@ def test_collapsed_embeddings_score_0(kind):
 @pytest.mark.parametrize("index", ["exact", "usearch"])
 def test_some_queries(index):
     pytest.importorskip("usearch")
-    embeddings, codes = noisy_classes(n=100, noise=0.5)
+    embeddings, codes = noisy_classes(n=60, noise=0.5)
     every = retrieval_scores(embeddings, codes)
     some = retrieval_scores(embeddings, codes, index=index, queries=np.array([3, 50, 7]))
     for name, values in some.items():
