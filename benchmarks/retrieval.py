@@ -1,7 +1,8 @@
 """Time, memory and agreement of the retrieval scores with pytorch-metric-learning, on the same embeddings.
 
 Run with `python benchmarks/retrieval.py --items 20000`. It needs torch, pytorch-metric-learning and faiss-cpu. Each run
-is a process of its own, so that its peak memory can be read; the two take turns, so that a busy machine slows both.
+is a process of its own, so that its peak memory can be read; they take turns, so that a busy machine slows all.
+`usearch` is the approximate search of this package: `--which ours usearch` compares it with the exact one.
 
 Layouts: `equal` has classes of `--per-class` items, `many` of 10, `long-tailed` of 10 to 1,000. Embeddings are class
 centres plus noise; `--noise` is in units of the centres' own spread.
@@ -34,14 +35,19 @@ def draw(layout, items, dim, per_class, noise):
     return (centres[labels] + noise * rng.normal(size=(items, dim))).astype("float32"), labels
 
 
-def ours(embeddings, labels):
+def ours(embeddings, labels, index="exact"):
     """Start times and scores of this package."""
-    from keras_balanced_siamese.neighbours._retrieval import retrieval_scores
+    from keras_balanced_siamese.neighbours import retrieval_scores
 
     start = time.perf_counter(), time.process_time()
-    scores = retrieval_scores(embeddings, labels, ks=(1,))
+    scores = retrieval_scores(embeddings, labels, ks=(1,), index=index)
     found = {name: float(np.nanmean(values)) for name, values in scores.items()}
     return start, found
+
+
+def by_usearch(embeddings, labels):
+    """Start times and scores of this package, by an approximate search."""
+    return ours(embeddings, labels, "usearch")
 
 
 def theirs(embeddings, labels):
@@ -56,11 +62,14 @@ def theirs(embeddings, labels):
     return start, found
 
 
+RUNS = {"ours": ours, "usearch": by_usearch, "pml": theirs}
+
+
 def measure(which, arguments):
     """One run, in this process."""
     data = draw(arguments.layout[0], arguments.items, arguments.dim, arguments.per_class, arguments.noise)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (wall, cpu), found = {"ours": ours, "pml": theirs}[which](*data)
+    (wall, cpu), found = RUNS[which](*data)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"wall": wall, "cpu": cpu, "before": before / 1e6, "peak": peak / 1e6, "scores": found}))
@@ -68,7 +77,7 @@ def measure(which, arguments):
 
 def spawn(which, layout):
     """One run, in a process of its own."""
-    arguments = [one for one in sys.argv[1:] if one not in LAYOUTS and one != "--layout"]
+    arguments = [one for one in sys.argv[1:] if one not in (*LAYOUTS, *RUNS, "--layout", "--which")]
     command = [sys.executable, __file__, *arguments, "--layout", layout, "--only", which]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
@@ -85,22 +94,23 @@ def main():
     parser.add_argument("--noise", type=float, default=2.0)
     parser.add_argument("--layout", nargs="+", default=list(LAYOUTS), choices=LAYOUTS)
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--only", choices=("ours", "pml"), help=argparse.SUPPRESS)
+    parser.add_argument("--which", nargs="+", default=list(RUNS), choices=RUNS)
+    parser.add_argument("--only", choices=RUNS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
         measure(arguments.only, arguments)
         return
     print(f"{arguments.items:,} embeddings of {arguments.dim} dimensions; peak memory in GB, of it before the start")
-    print(f"{'layout':12} {'':5} {'wall s':>8} {'cpu s':>8} {'peak':>6} {'before':>6}   recall@1  r_precision  map@r")
+    print(f"{'layout':12} {'':7} {'wall s':>8} {'cpu s':>8} {'peak':>6} {'before':>6}   recall@1  r_precision  map@r")
     for layout in arguments.layout:
-        for which in ("ours", "pml") * arguments.repeats:
+        for which in arguments.which * arguments.repeats:
             run = spawn(which, layout)
             if "error" in run:
-                print(f"{layout:12} {which:5} {run['error']}")
+                print(f"{layout:12} {which:7} {run['error']}")
                 continue
             scores = "  ".join(f"{run['scores'][name]:.7f}" for name in NAMES.values())
             print(
-                f"{layout:12} {which:5} {run['wall']:8.1f} {run['cpu']:8.1f} {run['peak']:6.2f} {run['before']:6.2f}   "
+                f"{layout:12} {which:7} {run['wall']:8.1f} {run['cpu']:8.1f} {run['peak']:6.2f} {run['before']:6.2f}   "
                 f"{scores}",
                 flush=True,
             )

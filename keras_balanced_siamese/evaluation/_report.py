@@ -60,6 +60,8 @@ class PairReport:
             Infinite distances and outliers are outside the bins: `below` and `above` are their shares of both kinds.
         calibration: If the threshold is a layer from `calibrate`: `expected_calibration_error`, `brier`, `log_loss`
             and `bins` of its posterior for the share `prior` on these pairs, whatever its operating point.
+        approximate: If an approximate index found the nearest samples: the `index`, and by figure the `difference` from
+            an exact search, a mean over `n_checked` samples. Empty if the search was exact.
     """
 
     n_similar: int
@@ -78,6 +80,7 @@ class PairReport:
     curve: dict[str, list[float]] = field(default_factory=dict, repr=False)
     histogram: dict[str, Any] = field(default_factory=dict, repr=False)
     calibration: dict[str, Any] = field(default_factory=dict)
+    approximate: dict[str, Any] = field(default_factory=dict)
 
     @property
     def roc_auc(self) -> float:

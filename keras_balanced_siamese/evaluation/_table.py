@@ -41,7 +41,19 @@ def _head(report: Any) -> list[str]:
     lines.append(f"Accepted up to the distance {report.threshold:.4g} ({source})")
     if report.resampled:
         lines.append(f"[{report.confidence:.0%} intervals]: other {report.resampled} of the same kind")
+    if report.approximate:
+        lines += _approximate(report.approximate)
     return lines
+
+
+def _approximate(found: dict[str, Any]) -> list[str]:
+    """Differences of approximate figures from exact ones."""
+    parts = ", ".join(f"{figure_name(name)} {value:+.4f}" for name, value in found["difference"].items())
+    return [
+        f"(approximate): {found['index']} chose the nearest samples; differences from an exact search, "
+        f"over {found['n_checked']:,} samples:",
+        f"  {parts}",
+    ]
 
 
 def _figures(report: Any) -> str:
@@ -78,6 +90,8 @@ def figure_name(figure: str) -> str:
 
 def _title(report: Any, name: str) -> str:
     """Title of a figure, with the achieved false accept rate if it differs from the nominal one."""
+    if name in report.approximate.get("difference", ()):
+        return f"{figure_name(name)} (approximate)"
     if not name.startswith("tar_at_far_"):
         return figure_name(name)
     far = name[len("tar_at_far_") :]

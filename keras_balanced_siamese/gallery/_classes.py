@@ -8,7 +8,7 @@ from keras_balanced_siamese.neighbours import SearchSpace, rough_blocks, roundin
 
 
 def nearest_class(
-    space: SearchSpace,
+    points: np.ndarray,
     groups: list[np.ndarray],
     query: np.ndarray,
     candidates: np.ndarray,
@@ -18,7 +18,7 @@ def nearest_class(
     """Return the nearest of the candidate classes, and its mean distance over its `per_class` nearest items."""
     means = []
     for candidate in candidates:
-        squares = np.sort(squared_distances(space.points[groups[candidate]], query))[:per_class]
+        squares = np.sort(squared_distances(points[groups[candidate]], query))[:per_class]
         means.append(float(to_distance(squares, distance).mean()))
     best = int(np.argmin(means))
     return int(candidates[best]), means[best]

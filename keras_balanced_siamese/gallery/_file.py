@@ -1,5 +1,6 @@
 """Gallery files: `.npz` without pickle, so nothing in a file is executed."""
 
+import hashlib
 import math
 import os
 import re
@@ -14,8 +15,8 @@ import numpy as np
 
 from keras_balanced_siamese._text import short
 
-FORMAT = 1
 FIELDS = ("embeddings", "labels", "distance", "threshold", "index")
+FORMATS = {1: FIELDS, 2: (*FIELDS, "graph", "graph_of")}  # `graph_of` is a digest of the items
 
 # what `numpy.savez` writes: uncompressed members, each with a header of the zip format and one of the npy format
 MEMBER = struct.Struct("<4s5H3L2H")
@@ -24,18 +25,25 @@ WIDE = 2**32 - 1  # the length is in the extra field
 ARRAY = re.compile(
     rb"\{'descr': '([<>|][biufU]\d{1,9})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,18},? ?)*)\), \} *\n"
 )
+MOST = 1 + max(map(len, FORMATS.values()))  # members
 LONGEST = 1024  # bytes of a name, an extra field or a header of an array
 PART = 2**24  # bytes that are read at a time
 
 
 def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
-    """Write the `FIELDS` of `content`. An existing file is replaced only when the new one is complete."""
+    """Write the `FIELDS` of `content`, and its `"graph"` if it has one.
+
+    An existing file is replaced only when the new one is complete.
+    """
+    if "graph" in content:
+        content = {**content, "graph_of": _digest(content)}
+    number = 2 if "graph" in content else 1
     target = Path(os.path.realpath(path))
     part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")  # of this call, not of another thread
     try:
         with open(part, "wb") as file:  # with a path, NumPy would append ".npz"
-            arrays: dict[str, Any] = {name: np.asarray(content[name]) for name in FIELDS}
-            np.savez(file, format=np.array(FORMAT), **arrays)
+            arrays: dict[str, Any] = {name: np.asarray(content[name]) for name in FORMATS[number]}
+            np.savez(file, format=np.array(number), **arrays)
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -54,8 +62,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         try:
             found = _members(file, os.fstat(file.fileno()).st_size)
-            if found.pop("format").item() != FORMAT or set(found) != set(FIELDS):
-                raise ValueError(f"expected the format {FORMAT} with the arrays {FIELDS}")
+            fields = FORMATS.get(found.pop("format").item())
+            if fields is None or set(found) != set(fields):
+                raise ValueError(f"expected one of the formats {FORMATS}")
+            if "graph" in found:
+                _check_graph(found)
         except (ValueError, TypeError, KeyError, struct.error) as error:
             raise not_a_gallery(path, error) from error
     return found
@@ -68,14 +79,32 @@ def not_a_gallery(path: Any, reason: Exception) -> ValueError:
     )
 
 
+def _check_graph(found: dict[str, np.ndarray]) -> None:
+    """Raise unless the graph is bytes, and of the items in the file."""
+    if found["graph"].dtype != np.uint8 or found["graph"].ndim != 1:
+        raise ValueError("expected a graph of bytes")
+    if found["graph_of"].item() != _digest(found):
+        raise ValueError("the graph is of other items")
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """Digest of what a graph depends on: the embeddings, in any byte order and layout, and the distance."""
+    embeddings = np.ascontiguousarray(content["embeddings"])
+    embeddings = embeddings.astype(embeddings.dtype.newbyteorder("<"), copy=False)
+    found = hashlib.sha256(f"{content['distance']} {embeddings.dtype.str} {embeddings.shape}".encode())
+    found.update(embeddings.data)
+    return found.hexdigest()
+
+
 def _members(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     """Return the arrays of an `.npz` file of `size` bytes by name."""
     file.seek(max(size - END.size, 0))
-    if END.unpack(file.read(END.size))[0] != b"PK\5\6":
+    signature, _, _, _, n_members, *_ = END.unpack(file.read(END.size))
+    if signature != b"PK\5\6":
         raise ValueError("the file does not end as a zip file does")
     file.seek(0)
     found = {}
-    for _ in range(1 + len(FIELDS)):
+    for _ in range(min(n_members, MOST)):
         name, length, checksum = _member(file)
         if length > size - file.tell():
             raise ValueError(f"{name!r} is longer than the file")

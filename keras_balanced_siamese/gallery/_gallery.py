@@ -11,7 +11,7 @@ from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.gallery._file import not_a_gallery, read, write
 from keras_balanced_siamese.gallery._items import checked_items, joined_labels, threshold_of, with_unknown
 from keras_balanced_siamese.gallery._snapshot import Snapshot
-from keras_balanced_siamese.neighbours import DISTANCES, INDEXES, as_points, require_package
+from keras_balanced_siamese.neighbours import DISTANCES, as_points, check_index
 
 
 class Matches(NamedTuple):
@@ -48,8 +48,9 @@ class Gallery:
             layer such as `calibrate` returns, whose threshold is read once. It is at least 0, and under the cosine
             distance at most 2 or infinite.
         index: `"exact"` compares queries with all items. `"usearch"` and `"faiss"` (optional packages) build a graph of
-            the items and compare with some of them, for galleries of millions. The graph is built at the first search
-            after a change or after `load`.
+            the items and compare with some of them, for galleries of millions. The graph is built at the first
+            search, and follows `add` and `remove` from then on: the next search brings it up to date. With faiss it
+            is built again after `remove`.
 
     Attributes:
         classes: The class labels, sorted.
@@ -86,10 +87,7 @@ class Gallery:
     ):
         if distance not in DISTANCES:
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: distance={distance!r}")
-        if index not in INDEXES:
-            raise ValueError(f"`index` must be one of {INDEXES}. Received: index={index!r}")
-        if index != "exact":
-            require_package(index)
+        check_index(index)
         self._distance, self._index = distance, index
         self.threshold = threshold
         self._snapshot = Snapshot(*checked_items(embeddings, labels, distance), distance, index)
@@ -157,8 +155,7 @@ class Gallery:
         with self._changes:
             items = self._snapshot
             _check_width(items, added, "embeddings")
-            joined = joined_labels(items.labels, names)
-            self._replace(np.concatenate([items.embeddings, added]), joined)
+            self._snapshot = items.with_items(added, joined_labels(items.labels, names))
 
     def remove(self, label: Label) -> None:
         """Remove all items of a class. Later items move up, so `indices` of earlier searches are no longer valid.
@@ -171,8 +168,7 @@ class Gallery:
             classes = items.members.names.tolist()
             if label not in classes:
                 raise ValueError(f"`label` must be a class of the gallery. Received: label={label!r}")
-            keep = items.members.codes != classes.index(label)
-            self._replace(items.embeddings[keep], items.labels[keep])
+            self._snapshot = items.without_items(items.members.codes == classes.index(label))
 
     def search(self, queries: ArrayLike, k: int | None = None) -> Matches:
         """Return the `k` nearest items of each query.
@@ -256,39 +252,47 @@ class Gallery:
         return Identified(with_unknown(names[nearest], known, unknown), distances, known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the gallery to one `.npz` file, without pickle and without the approximate index.
+        """Write the gallery to one `.npz` file, without pickle.
 
+        The graph of `index="usearch"` is saved too, and built for this if need be. It holds nothing of removed items.
         An existing file is replaced only when the new one is complete.
         """
-        items, threshold = self._snapshot, self.threshold
+        self._snapshot.build_graph()  # before the lock, so that other threads can add items meanwhile
+        with self._changes:
+            items, threshold = self._snapshot, self.threshold
+            graph = items.graph_content()
         content = {"embeddings": items.embeddings, "labels": items.labels, "distance": self.distance}
-        write(path, {**content, "threshold": np.nan if threshold is None else threshold, "index": self.index})
+        content |= {"threshold": np.nan if threshold is None else threshold, "index": self.index}
+        write(path, content if graph is None else {**content, "graph": graph})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Gallery":
         """Read a file that `save` wrote. Nothing in the file is executed, and nothing read beyond its size.
 
+        A graph in the file is used if it is of these items. A file without one is of another index or an older version
+        of this package; the graph is then built at the first search.
+
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a gallery, is incomplete, was changed, or holds what the constructor refuses.
+            ValueError: If the file is not a gallery, is incomplete, was changed, or holds what the constructor refuses,
+                or a graph of other items.
             ImportError: If the package of the index is not installed.
         """
         found = read(path)
         try:
             threshold = float(found["threshold"].item())
-            return cls(
+            gallery = cls(
                 found["embeddings"],
                 found["labels"],
                 distance=found["distance"].item(),
                 threshold=None if np.isnan(threshold) else threshold,
                 index=found["index"].item(),
             )
+            if "graph" in found:
+                gallery._snapshot.open_graph(found["graph"])
+            return gallery
         except (ValueError, TypeError) as error:
             raise not_a_gallery(path, error) from error
-
-    def _replace(self, embeddings: np.ndarray, labels: np.ndarray) -> None:
-        """Make other items the current ones, in one assignment: calls that have begun keep the old ones."""
-        self._snapshot = Snapshot(embeddings, labels, self.distance, self.index)
 
     def _current_threshold(self, threshold: Any) -> float:
         limit = self.threshold if threshold is None else threshold_of(threshold, self.distance)

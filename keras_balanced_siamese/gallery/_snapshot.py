@@ -7,19 +7,18 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from keras_balanced_siamese.gallery._classes import candidate_classes, nearest_class
+from keras_balanced_siamese.gallery._graph import Graph
 from keras_balanced_siamese.neighbours import (
     SearchSpace,
     as_points,
-    build_index,
+    candidate_distances,
     make_search_space,
     nearest_neighbours,
-    rough_copy,
-    search_index,
-    squared_distances,
     to_distance,
 )
 
 CANDIDATES = 100  # smallest number of items that `nearest_classes` takes from an approximate index
+BLOCK = 4096  # queries that an approximate index is asked at a time
 
 Value = TypeVar("Value")
 
@@ -57,14 +56,39 @@ class Snapshot:
         labels: `(n,)` checked labels.
         distance: `"euclidean"` or `"cosine"`.
         index: `"exact"`, `"usearch"` or `"faiss"`.
+        ids: `(n,)` ascending numbers of the items, by which an approximate index knows them.
+        before: The snapshot that this one replaces. Both share the approximate index.
     """
 
-    def __init__(self, embeddings: np.ndarray, labels: np.ndarray, distance: str, index: str):
+    def __init__(
+        self,
+        embeddings: np.ndarray,
+        labels: np.ndarray,
+        distance: str,
+        index: str,
+        ids: np.ndarray | None = None,
+        before: "Snapshot | None" = None,
+    ):
         self.embeddings = embeddings
         self.labels = labels
         self.distance = distance
         self.index = index
+        self.ids = np.arange(len(embeddings)) if ids is None else ids
+        self.version = 0 if before is None else before.version + 1
+        self.next_id = max(int(self.ids.max(initial=-1)) + 1, 0 if before is None else before.next_id)  # never reused
+        self.graph = Graph(index) if before is None else before.graph
         self.lock = threading.RLock()
+
+    def with_items(self, embeddings: np.ndarray, labels: np.ndarray) -> "Snapshot":
+        """Return a snapshot with these items after its own; `labels` are those of all items."""
+        ids = np.append(self.ids, np.arange(self.next_id, self.next_id + len(embeddings)))
+        joined = np.concatenate([self.embeddings, embeddings])
+        return Snapshot(joined, labels, self.distance, self.index, ids, self)
+
+    def without_items(self, gone: np.ndarray) -> "Snapshot":
+        """Return a snapshot without the items for which `gone` `(n,)` is true."""
+        embeddings, labels, ids = self.embeddings[~gone], self.labels[~gone], self.ids[~gone]
+        return Snapshot(embeddings, labels, self.distance, self.index, ids, self)
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -80,14 +104,19 @@ class Snapshot:
         return Members(names, codes, groups)
 
     @derived
+    def points(self) -> np.ndarray:
+        """The items as points whose Euclidean distances rank as `distance` does."""
+        return as_points(self.embeddings, self.distance)
+
+    @derived
     def space(self) -> SearchSpace:
         """Search space of the items."""
-        return make_search_space(as_points(self.embeddings, self.distance))
+        return make_search_space(self.points)
 
     @derived
     def centroids(self) -> SearchSpace:
         """Search space of the class means."""
-        means = np.stack([self.space.points[group].mean(axis=0, dtype=np.float64) for group in self.members.groups])
+        means = np.stack([self.points[group].mean(axis=0, dtype=np.float64) for group in self.members.groups])
         if self.distance == "cosine":
             lengths = np.linalg.norm(means, axis=1, keepdims=True)
             if (lengths < 1e-9).any():
@@ -99,10 +128,25 @@ class Snapshot:
             means /= lengths
         return make_search_space(means)
 
-    @derived
-    def graph(self) -> Any:
-        """Approximate index of the centred vectors."""
-        return build_index(self.index, self.space.item_side[:, : self.space.points.shape[1]])
+    def build_graph(self) -> None:
+        """Bring the approximate index up to date, if it is one that can be saved."""
+        if self._has_graph:
+            self.graph.follow(self)
+
+    def graph_content(self) -> np.ndarray | None:
+        """Return the approximate index of the newest snapshot for a file, or `None` if it cannot be saved."""
+        return self.graph.content(self) if self._has_graph else None
+
+    def open_graph(self, content: np.ndarray) -> None:
+        """Take over the approximate index of a file; raise `ValueError` if it cannot be of these items."""
+        if not self._has_graph:
+            raise ValueError(f"expected no graph for {len(self)} items with index={self.index!r}")
+        self.graph.open(self, content)
+
+    @property
+    def _has_graph(self) -> bool:
+        """Whether there is an approximate index that can be saved."""
+        return self.index == "usearch" and len(self) > 0
 
     def nearest_items(self, points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """`(distances, positions)` of the `k` nearest items, each `(q, k)`."""
@@ -110,14 +154,13 @@ class Snapshot:
             squares, indices = nearest_neighbours(self.space, points, k)
             return to_distance(squares, self.distance), indices
         squares, indices = np.empty((len(points), k)), np.empty((len(points), k), np.int64)
-        for row, (query, found) in enumerate(zip(points, self._found_by_index(points, k), strict=True)):
-            near = np.unique(found[found >= 0])
-            if len(near) < k:  # parts of a graph may be unreachable
-                exact, near = (result[0] for result in nearest_neighbours(self.space, query[None], k))
-            else:
-                exact = squared_distances(self.space.points[near], query)
-            order = np.argsort(exact, kind="stable")[:k]
-            squares[row], indices[row] = exact[order], near[order]
+        for rows, found, complete in self._found_by_index(points, k):
+            exact = candidate_distances(self.points, points[rows], found)
+            order = np.argsort(exact, axis=1, kind="stable")
+            squares[rows], indices[rows] = (np.take_along_axis(array, order, axis=1) for array in (exact, found))
+            missed = np.arange(rows.start, rows.stop)[~complete]
+            if len(missed):
+                squares[missed], indices[missed] = nearest_neighbours(self.space, points[missed], k)
         return to_distance(squares, self.distance), indices
 
     def nearest_centroids(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +173,7 @@ class Snapshot:
         distances, codes = np.empty(len(points)), np.empty(len(points), np.int64)
         for row, candidates in enumerate(self._candidates(points, per_class)):
             codes[row], distances[row] = nearest_class(
-                self.space, self.members.groups, points[row], candidates, per_class, self.distance
+                self.points, self.members.groups, points[row], candidates, per_class, self.distance
             )
         return distances, codes
 
@@ -139,17 +182,21 @@ class Snapshot:
         if self.index == "exact":
             yield from candidate_classes(self.space, self.members.groups, points, per_class, self.distance)
             return
-        codes = self.members.codes
         k = min(len(self), max(CANDIDATES, 10 * per_class))
-        for query, found in zip(points, self._found_by_index(points, k), strict=True):
-            classes = codes[found[found >= 0]]
-            if len(classes) == 0:
-                classes = codes[nearest_neighbours(self.space, query[None], 1)[1][0]]
-            yield np.unique(classes)
+        for rows, found, complete in self._found_by_index(points, k):
+            for query, near, is_complete in zip(points[rows], found, complete, strict=True):
+                if is_complete:
+                    yield np.unique(self.members.codes[near])
+                else:
+                    yield from candidate_classes(self.space, self.members.groups, query[None], per_class, self.distance)
 
-    def _found_by_index(self, points: np.ndarray, k: int) -> np.ndarray:
-        """Candidates `(q, k)` by the approximate index; -1 where it finds fewer."""
-        width = points.shape[1]
-        with np.errstate(over="ignore", invalid="ignore"):  # queries too far away for float32 become infinite
-            queries = rough_copy(points, self.space.centre, self.space.scale, np.float32)[1][:, :width]
-        return search_index(self.index, self.graph, queries, k)
+    def _found_by_index(self, points: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Blocks of queries: `(rows, positions of about the k nearest items (b, k), whether there are k (b,))`.
+
+        The positions are ascending, so that of equally distant items the one that was added first comes first.
+        """
+        step = max(1, min(BLOCK, BLOCK * CANDIDATES // k))
+        for start in range(0, len(points), step):
+            rows = slice(start, min(start + step, len(points)))
+            found = np.sort(self.graph.search(self, points[rows], k), axis=1)
+            yield rows, found, (found[:, 0] >= 0) & (np.diff(found, axis=1) > 0).all(axis=1)

@@ -89,9 +89,22 @@ def _as_array(embeddings: ArrayLike) -> np.ndarray:
 
 def make_search_space(points: np.ndarray, dtype: Any = np.float32) -> SearchSpace:
     """Return the search space of `points`, with the rough copy in `dtype`."""
+    centre, scale = centre_and_scale(points)
+    return SearchSpace(points, centre, scale, *rough_copy(points, centre, scale, dtype))
+
+
+def centre_and_scale(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean of the points `(d,)`, and the largest coordinate of the centred points, or 1 if all are equal."""
     centre = points.mean(axis=0, dtype=np.float64)
     scale = max((float(np.abs(part - centre).max()) for part in _parts(points)), default=0.0) or 1.0
-    return SearchSpace(points, centre, scale, *rough_copy(points, centre, scale, dtype))
+    return centre, scale
+
+
+def centred(points: np.ndarray, centre: np.ndarray, scale: float) -> np.ndarray:
+    """Centred and scaled points as float32 `(n, d)`, infinite where they are too far away."""
+    with np.errstate(over="ignore"):
+        parts = [((part - centre) / scale).astype(np.float32) for part in _parts(points)]
+    return np.concatenate([np.empty((0, points.shape[1]), np.float32), *parts])
 
 
 def rough_copy(
@@ -130,6 +143,18 @@ def squared_distances(points: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances in float64, computed from differences."""
     gaps = points.astype(np.float64) - query.astype(np.float64)
     return np.einsum("ij,ij->i", gaps, gaps)
+
+
+def candidate_distances(points: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Squared distances of each query `(q, d)` to its candidates, positions `(q, k)`, computed in blocks: `(q, k)`."""
+    squares = np.empty(candidates.shape)
+    step = max(1, SCRATCH // (24 * max(1, candidates.shape[1] * points.shape[1])))
+    for rows in (slice(start, start + step) for start in range(0, len(queries), step)):
+        near = points[candidates[rows].reshape(-1)]
+        squares[rows] = squared_distances(near, np.repeat(queries[rows], candidates.shape[1], axis=0)).reshape(
+            -1, candidates.shape[1]
+        )
+    return squares
 
 
 def to_distance(squares: np.ndarray, distance: str) -> np.ndarray:

@@ -1,26 +1,24 @@
 """Retrieval scores of embeddings: recall@k, R-precision and MAP@R."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._typing import ArrayLike
-from keras_balanced_siamese.neighbours._exact import (
-    SCRATCH,
-    SearchSpace,
-    as_points,
-    kth_upper_bounds,
-    make_search_space,
-    nearest_neighbours,
-    rounding_bound,
-)
-
-TIE = 1e-12  # largest relative difference of equal distances
+from keras_balanced_siamese.neighbours._approximate import check_index
+from keras_balanced_siamese.neighbours._exact import SCRATCH, as_points, make_search_space
+from keras_balanced_siamese.neighbours._ranks import TIE, exact_ranks
+from keras_balanced_siamese.neighbours._ranks_by_index import IndexRanks
 
 
 def retrieval_scores(
-    embeddings: ArrayLike, codes: np.ndarray, ks: Sequence[int] = (1, 5, 10), distance: str = "euclidean"
+    embeddings: ArrayLike,
+    codes: np.ndarray,
+    ks: Sequence[int] = (1, 5, 10),
+    distance: str = "euclidean",
+    index: str = "exact",
+    queries: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Retrieval scores of each embedding as a query among all others.
 
@@ -39,13 +37,17 @@ def retrieval_scores(
         codes: `(n,)` classes as whole numbers >= 0.
         ks: Numbers of neighbours for recall, whole numbers >= 1.
         distance: `"euclidean"` or `"cosine"`.
+        index: `"exact"`, or `"usearch"` or `"faiss"` for an approximate search, which may miss items.
+        queries: Positions of the items that are queries, by default all.
 
     Returns:
-        `{"recall@1": ..., "r_precision": ..., "map@r": ...}`, each `(n,)` float64; NaN for the only item of a class.
+        `{"recall@1": ..., "r_precision": ..., "map@r": ...}`, each `(n,)` float64; NaN for the only item of a class and
+        for items that are no queries.
 
     Raises:
-        ValueError: If an embedding is not finite, the lengths differ, `ks` holds a number below 1, or `distance` is
-            unknown.
+        ValueError: If an embedding is not finite, the lengths differ, `ks` holds a number below 1, or `distance` or
+            `index` is unknown.
+        ImportError: If the package of the index is not installed.
 
     Examples:
         >>> from keras_balanced_siamese.neighbours import retrieval_scores
@@ -53,6 +55,7 @@ def retrieval_scores(
         >>> scores["recall@1"].tolist(), scores["map@r"].tolist()
         ([1.0, 1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0, 0.0])
     """
+    check_index(index)
     points = as_points(embeddings, distance)
     codes = np.asarray(codes)
     if codes.shape != (len(points),):
@@ -62,19 +65,29 @@ def retrieval_scores(
         )
     ks = [whole("ks", k, 1) for k in ks]
     relevant = np.bincount(codes)[codes] - 1  # (n,) R of each query
-    depths = np.where(relevant > 0, np.minimum(np.maximum(relevant, max(ks, default=1)), len(points) - 1), 0)
+    is_query = relevant > 0
+    if queries is not None:
+        is_query &= np.isin(np.arange(len(points)), queries)
+    depths = np.where(is_query, np.minimum(np.maximum(relevant, max(ks, default=1)), len(points) - 1), 0)
     names = [*(f"recall@{k}" for k in ks), "r_precision", "map@r"]
     table = np.full((len(names), len(points)), np.nan)
     crowded = (depths > 0) & _is_crowded(points, codes, depths)
     table[:, crowded] = 0.0
-    space, floor = make_search_space(points, np.float64), TIE if distance == "cosine" else 0.0
-    for queries, depth in _blocks(np.flatnonzero((depths > 0) & ~crowded), depths):
-        near, doubtful = _nearest_others(space, codes, queries, depth, floor)
-        ranks = np.where(codes[near] == codes[queries, None], np.arange(1.0, depth + 1), np.inf)
-        if doubtful.any():
-            ranks[doubtful] = _ranks_among_ties(space, codes, queries[doubtful], depth, floor)
-        table[:, queries] = _scores(ranks, relevant[queries], ks)
+    ranks_of, row_bytes = _ranking(points, codes, distance, index, int(depths.max(initial=0)))
+    for block, depth in _blocks(np.flatnonzero((depths > 0) & ~crowded), depths, row_bytes):
+        table[:, block] = _scores(ranks_of(block, depth), relevant[block], ks)
     return dict(zip(names, table, strict=True))
+
+
+def _ranking(
+    points: np.ndarray, codes: np.ndarray, distance: str, index: str, depth: int
+) -> tuple[Callable[[np.ndarray, int], np.ndarray], int]:
+    """Function from queries and a depth to the ranks of their classes, and the memory that it needs for a query."""
+    floor = TIE if distance == "cosine" else 0.0
+    if index != "exact":
+        return IndexRanks(index, points, codes, floor).ranks, 64 * (depth + 1)
+    space = make_search_space(points, np.float64)
+    return lambda queries, depth: exact_ranks(space, codes, queries, depth, floor), 8 * len(points)
 
 
 def _is_crowded(points: np.ndarray, codes: np.ndarray, depths: np.ndarray) -> np.ndarray:
@@ -89,67 +102,16 @@ def _is_crowded(points: np.ndarray, codes: np.ndarray, depths: np.ndarray) -> np
     return at_place[places] - of_class[groups] >= depths
 
 
-def _blocks(queries: np.ndarray, depths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+def _blocks(queries: np.ndarray, depths: np.ndarray, row_bytes: int) -> Iterator[tuple[np.ndarray, int]]:
     """Blocks of queries of similar depth, and the largest depth of each block."""
     queries = queries[np.argsort(depths[queries], kind="stable")]
-    step = max(1, SCRATCH // (8 * len(depths)))
+    step = max(1, SCRATCH // row_bytes)
     depths = depths[queries]
     start = 0
     while start < len(queries):
         stop = min(start + step, int(np.searchsorted(depths, depths[start] * 5 // 4 + 16, "right")))
         yield queries[start:stop], int(depths[stop - 1])
         start = stop
-
-
-def _nearest_others(
-    space: SearchSpace, codes: np.ndarray, queries: np.ndarray, depth: int, floor: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The `depth` nearest other items `(b, depth)`, and the queries `(b,)` for which their order is in doubt.
-
-    The items are sorted by the rough distances in float64. The order is in doubt where an item of the query's class
-    and one of another class are next to each other and differ by less than the rounding error or the tolerance for
-    ties.
-    """
-    halves = space.query_side[queries] @ space.item_side.T  # (b, n), see `SearchSpace`
-    halves[np.arange(len(queries)), queries] = np.inf
-    k = min(depth + 1, len(codes) - 1)
-    bounds = kth_upper_bounds(halves, k)
-    near, sorted_halves = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
-    for row, values in enumerate(halves):
-        candidates = np.flatnonzero(values <= bounds[row])
-        near[row] = candidates[np.argsort(values[candidates])[:k]]
-        sorted_halves[row] = values[near[row]]
-    own = codes[near] == codes[queries, None]
-    compared = own[:, 1:] != own[:, :-1]  # (b, k - 1)
-    if k > depth:
-        compared[:, -1] = True  # items farther than the last one are not listed, and may be of any class
-    rows, places = np.nonzero(compared)
-    nearer, farther = sorted_halves[rows, places], sorted_halves[rows, places + 1]
-    distance, floor = np.sqrt(2 * np.maximum(farther, 0)), floor / space.scale
-    tie = distance * (TIE * distance + floor) + floor**2
-    slack = 2 * (rounding_bound(space, space.norms[queries[rows]], farther) + tie)
-    doubtful = np.zeros(len(queries), bool)
-    doubtful[rows[farther - nearer <= slack]] = True
-    return near[:, :depth], doubtful
-
-
-def _ranks_among_ties(
-    space: SearchSpace, codes: np.ndarray, queries: np.ndarray, depth: int, floor: float
-) -> np.ndarray:
-    """Ranks `(b, depth)` of the items of each query's class, infinite where there are fewer.
-
-    The rank of an item includes all items of other classes that are not farther, up to the tolerance. A search for
-    twice the depth suffices: an item that ties with the last item found has more than `depth` others before it.
-    """
-    squares, nearest = nearest_neighbours(space, space.points[queries], min(2 * depth + 3, len(codes)))
-    ranks = np.full((len(queries), depth), np.inf)
-    for row, query in enumerate(queries):
-        others = nearest[row] != query
-        distances, own = np.sqrt(squares[row, others]), codes[nearest[row, others]] == codes[query]
-        not_farther = np.searchsorted(distances, distances[own] * (1 + TIE) + floor, "right")
-        found = np.arange(1, own.sum() + 1) + np.cumsum(~own)[not_farther - 1]
-        ranks[row, : len(found)] = found
-    return ranks
 
 
 def _scores(ranks: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:

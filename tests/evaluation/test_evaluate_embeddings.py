@@ -1,4 +1,6 @@
+import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese.evaluation._all_pairs import choose_pairs
+from keras_balanced_siamese.neighbours import Usearch
 
 pytestmark = pytest.mark.numpy_only
 
@@ -94,3 +97,68 @@ def test_different_pairs_are_equally_likely():
     share = seen[np.triu(codes[:, None] != codes)] / 2000
     assert len(share) == 27
     assert share == pytest.approx(np.full(27, 5 / 27), abs=0.05)
+
+
+def test_an_exact_report_says_nothing_of_approximation():
+    x, y = blobs()
+    found = kbs.evaluate_embeddings(x, y, n_resamples=0)
+    assert found.approximate == {}
+    assert "approximate" not in str(found)
+
+
+def test_an_approximate_report_says_so_and_by_how_much(monkeypatch):
+    pytest.importorskip("usearch")
+    x, y = blobs(counts=(30,) * 20)
+    exact = kbs.evaluate_embeddings(x, y, k=(1,), n_resamples=0)
+    search = Usearch.search
+
+    def miss(self, queries, k):  # a poor index, which misses the nearest items of every second query
+        found = search(self, queries, k)
+        found[::2, :20] = -1
+        return found
+
+    monkeypatch.setattr(Usearch, "search", miss)
+    found = kbs.evaluate_embeddings(x, y, k=(1,), index="usearch", n_resamples=0)
+    assert (found.approximate["index"], found.approximate["n_checked"]) == ("usearch", 500)
+    names = ["recall@1", "r_precision", "map@r"]
+    assert list(found.approximate["difference"]) == names
+    for name in names:  # the check is of 500 of the 600 samples
+        gap = found.micro[name] - exact.micro[name]
+        assert abs(gap) > 0.01
+        assert found.approximate["difference"][name] == pytest.approx(gap, abs=0.3 * abs(gap))
+    retrieval = set(names)
+    assert {name: value for name, value in found.micro.items() if name not in retrieval} == pytest.approx(
+        {name: value for name, value in exact.micro.items() if name not in retrieval}, nan_ok=True
+    )
+    text = str(found)
+    for title in ("recall@1", "R-precision", "MAP@R"):
+        assert f"{title} (approximate)" in text
+        assert f"{title} {found.approximate['difference'][figure_of(title)]:+.4f}" in text
+    assert "ROC AUC (approximate)" not in text
+    assert json.loads(found.to_json())["approximate"]["n_checked"] == 500
+
+
+def figure_of(title):
+    return {"R-precision": "r_precision", "MAP@R": "map@r"}.get(title, title)
+
+
+def test_all_queries_are_checked_if_there_are_few():
+    pytest.importorskip("usearch")
+    x, y = blobs()  # a class has one sample
+    found = kbs.evaluate_embeddings(x, y, index="usearch", n_resamples=0)
+    exact = kbs.evaluate_embeddings(x, y, n_resamples=0)
+    assert found.approximate["n_checked"] == len(y) - 1
+    assert found.approximate["difference"] == pytest.approx(dict.fromkeys(found.approximate["difference"], 0.0))
+    assert found.micro == pytest.approx(exact.micro, nan_ok=True)
+
+
+def test_an_unknown_or_missing_index_is_refused(monkeypatch):
+    x, y = blobs()
+    with pytest.raises(
+        ValueError, match=r"`index` must be one of \('exact', 'usearch', 'faiss'\). Received: index='hnsw'"
+    ):
+        kbs.evaluate_embeddings(x, y, index="hnsw")
+    monkeypatch.setitem(sys.modules, "usearch", None)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    with pytest.raises(ImportError, match=r"`index='usearch'` needs a package.*keras-balanced-siamese\[gallery\]"):
+        kbs.evaluate_embeddings(x, y, index="usearch")

@@ -8,3 +8,10 @@ def small_blocks(monkeypatch):
     """Make a few hundred items need many blocks."""
     monkeypatch.setattr(_exact, "SCRATCH", 3_000)
     monkeypatch.setattr(_exact, "GROUP", 3)
+
+
+@pytest.fixture(params=["usearch", "faiss"])
+def kind(request):
+    """The name of an installed index."""
+    pytest.importorskip(request.param)
+    return request.param

@@ -49,10 +49,11 @@ def test_each_search_space_is_computed_once(monkeypatch):
     )
     for _ in range(2):
         assert gallery.identify([[0.0, 2.0]]).labels.tolist() == ["ann"]
-    assert sizes == [4, 2]  # the items and the centroids
+        assert gallery.search([[0.0, 2.0]], k=1).labels.tolist() == [["ann"]]
+    assert sizes == [2, 4]  # the centroids and the items
     gallery.remove("ann")
     assert gallery.identify([[0.0, 2.0]]).labels.tolist() == ["unknown"]
-    assert sizes == [4, 2, 1, 1]
+    assert sizes == [2, 4, 1]
 
 
 def test_added_items_are_found():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from neighbours.toy_embeddings import KINDS, lattices, noisy_classes
 
-from keras_balanced_siamese.neighbours import _retrieval, retrieval_scores
+from keras_balanced_siamese.neighbours import _ranks, _retrieval, retrieval_scores
 
 pytestmark = pytest.mark.numpy_only
 
@@ -83,17 +83,17 @@ def test_few_and_many_classes(classes, small_blocks):
 
 def test_queries_in_doubt_have_the_same_scores(small_blocks, monkeypatch):
     embeddings, codes = noisy_classes()
-    searched, bound = [], _retrieval.rounding_bound
-    search = _retrieval._ranks_among_ties
-    monkeypatch.setattr(_retrieval, "rounding_bound", lambda *args: bound(*args) + 1e-2)
-    monkeypatch.setattr(_retrieval, "_ranks_among_ties", lambda *args: searched.extend(args[2]) or search(*args))
+    searched, bound = [], _ranks.rounding_bound
+    search = _ranks._ranks_among_ties
+    monkeypatch.setattr(_ranks, "rounding_bound", lambda *args: bound(*args) + 1e-2)
+    monkeypatch.setattr(_ranks, "_ranks_among_ties", lambda *args: searched.extend(args[2]) or search(*args))
     check(embeddings, codes)
     assert len(searched) > 50
 
 
 def test_queries_without_ties_need_no_second_search(monkeypatch):
     embeddings, codes = noisy_classes()
-    monkeypatch.delattr(_retrieval, "_ranks_among_ties")
+    monkeypatch.delattr(_ranks, "_ranks_among_ties")
     check(embeddings, codes)
 
 
@@ -162,7 +162,7 @@ def test_rounding_beside_an_outlier_changes_no_score(outlier, distance):
 def test_a_distant_item_does_not_make_near_ones_doubtful(monkeypatch):
     embeddings, codes = noisy_classes(n=60, classes=3)
     embeddings[7] = 1e4
-    monkeypatch.delattr(_retrieval, "_ranks_among_ties")
+    monkeypatch.delattr(_ranks, "_ranks_among_ties")
     check(embeddings, codes, ks=(1, 59))
 
 
