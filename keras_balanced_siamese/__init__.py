@@ -1,56 +1,103 @@
 """Siamese networks that learn rare classes: drop-in parts for `model.compile` and `model.fit` of Keras."""
 
-from keras_balanced_siamese._custom_objects import custom_objects as custom_objects
-from keras_balanced_siamese.calibration import calibrate as calibrate
-from keras_balanced_siamese.callbacks import AdaptiveClassWeight as AdaptiveClassWeight
-from keras_balanced_siamese.callbacks import HardPairMining as HardPairMining
-from keras_balanced_siamese.callbacks import VerificationReport as VerificationReport
-from keras_balanced_siamese.chunked import ChunkedEncoder as ChunkedEncoder
-from keras_balanced_siamese.class_split import split_by_class as split_by_class
-from keras_balanced_siamese.class_weights import class_weights as class_weights
-from keras_balanced_siamese.class_weights import sample_weights as sample_weights
-from keras_balanced_siamese.evaluation import PairReport as PairReport
-from keras_balanced_siamese.evaluation import evaluate_embeddings as evaluate_embeddings
-from keras_balanced_siamese.evaluation import evaluate_pairs as evaluate_pairs
-from keras_balanced_siamese.gallery import Gallery as Gallery
-from keras_balanced_siamese.layers.cosine import CosineDistance as CosineDistance
-from keras_balanced_siamese.layers.euclidean import EuclideanDistance as EuclideanDistance
-from keras_balanced_siamese.layers.manhattan import ManhattanDistance as ManhattanDistance
-from keras_balanced_siamese.layers.probability import DistanceToProbability as DistanceToProbability
-from keras_balanced_siamese.legacy import addons_custom_objects as addons_custom_objects
-from keras_balanced_siamese.legacy import load_legacy_model as load_legacy_model
-from keras_balanced_siamese.legacy import load_legacy_weights as load_legacy_weights
-from keras_balanced_siamese.loading.random_affine import RandomAffine as RandomAffine
-from keras_balanced_siamese.losses.batch_contrastive import WeightedBatchContrastiveLoss as WeightedBatchContrastiveLoss
-from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss as WeightedContrastiveLoss
-from keras_balanced_siamese.losses.cosine import WeightedCosineLoss as WeightedCosineLoss
-from keras_balanced_siamese.losses.crossentropy import WeightedBinaryCrossentropy as WeightedBinaryCrossentropy
-from keras_balanced_siamese.losses.multi_similarity import WeightedMultiSimilarityLoss as WeightedMultiSimilarityLoss
-from keras_balanced_siamese.losses.supervised_contrastive import (
-    WeightedSupervisedContrastiveLoss as WeightedSupervisedContrastiveLoss,
+from keras_balanced_siamese._custom_objects import custom_objects
+from keras_balanced_siamese.calibration import calibrate
+from keras_balanced_siamese.callbacks import AdaptiveClassWeight, HardPairMining, VerificationReport
+from keras_balanced_siamese.chunked import ChunkedEncoder
+from keras_balanced_siamese.class_split import split_by_class
+from keras_balanced_siamese.class_weights import class_weights, sample_weights
+from keras_balanced_siamese.evaluation import PairReport, evaluate_embeddings, evaluate_pairs
+from keras_balanced_siamese.gallery import Gallery
+from keras_balanced_siamese.layers.cosine import CosineDistance
+from keras_balanced_siamese.layers.euclidean import EuclideanDistance
+from keras_balanced_siamese.layers.manhattan import ManhattanDistance
+from keras_balanced_siamese.layers.probability import DistanceToProbability
+from keras_balanced_siamese.legacy import addons_custom_objects, load_legacy_model, load_legacy_weights
+from keras_balanced_siamese.loading.random_affine import RandomAffine
+from keras_balanced_siamese.losses.batch_contrastive import WeightedBatchContrastiveLoss
+from keras_balanced_siamese.losses.contrastive import WeightedContrastiveLoss
+from keras_balanced_siamese.losses.cosine import WeightedCosineLoss
+from keras_balanced_siamese.losses.crossentropy import WeightedBinaryCrossentropy
+from keras_balanced_siamese.losses.multi_similarity import WeightedMultiSimilarityLoss
+from keras_balanced_siamese.losses.supervised_contrastive import WeightedSupervisedContrastiveLoss
+from keras_balanced_siamese.losses.triplet import WeightedTripletLoss
+from keras_balanced_siamese.metrics.decisions import (
+    BalancedPairAccuracy,
+    FalseAcceptRate,
+    FalseRejectRate,
+    MatthewsCorrelation,
 )
-from keras_balanced_siamese.losses.triplet import WeightedTripletLoss as WeightedTripletLoss
-from keras_balanced_siamese.metrics.decisions import BalancedPairAccuracy as BalancedPairAccuracy
-from keras_balanced_siamese.metrics.decisions import FalseAcceptRate as FalseAcceptRate
-from keras_balanced_siamese.metrics.decisions import FalseRejectRate as FalseRejectRate
-from keras_balanced_siamese.metrics.decisions import MatthewsCorrelation as MatthewsCorrelation
-from keras_balanced_siamese.metrics.equal_error_rate import EqualErrorRate as EqualErrorRate
-from keras_balanced_siamese.metrics.precision import VerificationPRAUC as VerificationPRAUC
-from keras_balanced_siamese.metrics.roc import VerificationAUC as VerificationAUC
-from keras_balanced_siamese.metrics.true_accept_rate import TrueAcceptRate as TrueAcceptRate
-from keras_balanced_siamese.plots import plot_class_weights as plot_class_weights
-from keras_balanced_siamese.plots import plot_det as plot_det
-from keras_balanced_siamese.plots import plot_distances as plot_distances
-from keras_balanced_siamese.plots import plot_embeddings as plot_embeddings
-from keras_balanced_siamese.plots import plot_pairs as plot_pairs
-from keras_balanced_siamese.plots import plot_per_class as plot_per_class
-from keras_balanced_siamese.plots import plot_reliability as plot_reliability
-from keras_balanced_siamese.plots import plot_report as plot_report
-from keras_balanced_siamese.plots import plot_roc as plot_roc
-from keras_balanced_siamese.plots import plot_worst_pairs as plot_worst_pairs
-from keras_balanced_siamese.sampling import BalancedBatchSequence as BalancedBatchSequence
-from keras_balanced_siamese.sampling import BalancedPairSequence as BalancedPairSequence
-from keras_balanced_siamese.scoring import evaluate_model as evaluate_model
-from keras_balanced_siamese.siamese import siamese_model as siamese_model
+from keras_balanced_siamese.metrics.equal_error_rate import EqualErrorRate
+from keras_balanced_siamese.metrics.precision import VerificationPRAUC
+from keras_balanced_siamese.metrics.roc import VerificationAUC
+from keras_balanced_siamese.metrics.true_accept_rate import TrueAcceptRate
+from keras_balanced_siamese.plots import (
+    plot_class_weights,
+    plot_det,
+    plot_distances,
+    plot_embeddings,
+    plot_pairs,
+    plot_per_class,
+    plot_reliability,
+    plot_report,
+    plot_roc,
+    plot_worst_pairs,
+)
+from keras_balanced_siamese.sampling import BalancedBatchSequence, BalancedPairSequence
+from keras_balanced_siamese.scoring import evaluate_model
+from keras_balanced_siamese.siamese import siamese_model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+__all__ = [
+    "AdaptiveClassWeight",
+    "BalancedBatchSequence",
+    "BalancedPairAccuracy",
+    "BalancedPairSequence",
+    "ChunkedEncoder",
+    "CosineDistance",
+    "DistanceToProbability",
+    "EqualErrorRate",
+    "EuclideanDistance",
+    "FalseAcceptRate",
+    "FalseRejectRate",
+    "Gallery",
+    "HardPairMining",
+    "ManhattanDistance",
+    "MatthewsCorrelation",
+    "PairReport",
+    "RandomAffine",
+    "TrueAcceptRate",
+    "VerificationAUC",
+    "VerificationPRAUC",
+    "VerificationReport",
+    "WeightedBatchContrastiveLoss",
+    "WeightedBinaryCrossentropy",
+    "WeightedContrastiveLoss",
+    "WeightedCosineLoss",
+    "WeightedMultiSimilarityLoss",
+    "WeightedSupervisedContrastiveLoss",
+    "WeightedTripletLoss",
+    "addons_custom_objects",
+    "calibrate",
+    "class_weights",
+    "custom_objects",
+    "evaluate_embeddings",
+    "evaluate_model",
+    "evaluate_pairs",
+    "load_legacy_model",
+    "load_legacy_weights",
+    "plot_class_weights",
+    "plot_det",
+    "plot_distances",
+    "plot_embeddings",
+    "plot_pairs",
+    "plot_per_class",
+    "plot_reliability",
+    "plot_report",
+    "plot_roc",
+    "plot_worst_pairs",
+    "sample_weights",
+    "siamese_model",
+    "split_by_class",
+]

@@ -81,6 +81,10 @@ def test_documented(name):
     assert "Returns:" in doc or "Call arguments:" in doc or "Attributes:" in doc
 
 
+def test_all_lists_the_public_names():
+    assert kbs.__all__ == sorted(PUBLIC)
+
+
 @pytest.mark.parametrize("part", SAVED, ids=lambda part: type(part).__name__)
 def test_config_round_trip(part):
     config = json.loads(json.dumps(part.get_config()))
