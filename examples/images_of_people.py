@@ -8,12 +8,13 @@ images, replace the first lines of `main`: all that the rest needs is a list of 
 
 What to expect, in half a minute (EER is the equal error rate):
 
-    training    60 people,  453 images, 2 to 20 of a person
-    validation  20 people,  160 images, 2 to 15 of a person
-    test        20 people,  171 images, 2 to 18 of a person
-    EER of unseen people before training: 0.431
-    EER of unseen people after training:  0.039
-    At the threshold for 1 % false accepts: 0.8% false accepts, 20.9% false rejects
+    training    60 people,  472 images, 2 to 20 of a person
+    validation  20 people,  157 images, 2 to 20 of a person
+    test        20 people,  155 images, 2 to 19 of a person
+    EER of unseen people before training: 0.452
+    EER of validation people after each epoch: 0.161 0.134 0.062 0.045 0.048 0.037 0.036 0.034
+    EER of unseen people after training:  0.041
+    At the threshold for 1 % false accepts: 0.6% false accepts, 14.7% false rejects
 """
 
 import argparse
