@@ -7,11 +7,12 @@
 Each process takes its part of every batch, and the loss pairs the items of both parts. On several machines, start the
 script's `train` once on each, with the address of the first one.
 
-What to expect: a table of the losses of each epoch, which differ by less than 0.001 %. The engines are
-`jax.distributed`, `DistributedDataParallel` and `MultiWorkerMirroredStrategy`. The latter fails with Keras 3 for any
-loss; there, `MirroredStrategy` trains on several devices of one process.
+What to expect: the losses of each epoch, which differ by less than 0.001 %. The engines are `jax.distributed`,
+`DistributedDataParallel` and `MultiWorkerMirroredStrategy`. The latter fails with Keras 3 for any loss; there,
+`MirroredStrategy` trains on several devices of one process.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -28,7 +29,6 @@ import keras_balanced_siamese as kbs
 BACKEND = keras.backend.backend()
 EPOCHS = 4
 COUNTS = (128, 64, 24, 16)  # samples of each class
-TIMEOUT = 300  # seconds
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def run(count: int) -> list[float]:
         for rank in range(count)
     ]
     try:
-        printed = [process.communicate(timeout=TIMEOUT)[0] for process in processes]
+        printed = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()  # the others, if one has failed
@@ -62,46 +62,30 @@ def run(count: int) -> list[float]:
 def train(rank: int, addresses: list[str]) -> None:
     """Train as process `rank` of those at `addresses`, and print the loss of each epoch."""
     count = len(addresses)
-    strategy = join(rank, count, addresses) if count > 1 else None
+    scope = join(rank, addresses) if count > 1 else contextlib.nullcontext()
     keras.utils.set_random_seed(0)  # the same weights and data in each process
-    x, y = samples()
-    batches = kbs.BalancedBatchSequence(x, y, classes_per_batch=4, samples_per_class=16, steps_per_epoch=10, seed=0)
-    if BACKEND == "torch":
-        losses = loop(batches.shard(rank, count), count)
-        leave(count)
-    elif strategy is None:
-        losses = fit(batches)
-    else:
-        with strategy.scope():
-            losses = fit(batches)
+    batches = kbs.BalancedBatchSequence(*samples(), 4, 16, steps_per_epoch=10, seed=0)  # 16 samples of each
+    with scope:
+        losses = loop(batches.shard(rank, count), count) if BACKEND == "torch" else fit(batches)
     print(json.dumps(losses))
 
 
-def join(rank: int, count: int, addresses: list[str]):
+def join(rank: int, addresses: list[str]) -> contextlib.AbstractContextManager:
     """Connect to the other processes; return the scope in which to train."""
     if BACKEND == "jax":
         import jax
 
-        jax.distributed.initialize(addresses[0], count, rank)
-        return keras.distribution.DataParallel(devices=jax.devices(), auto_shard_dataset=False)
+        jax.distributed.initialize(addresses[0], len(addresses), rank)
+        return keras.distribution.DataParallel(devices=jax.devices(), auto_shard_dataset=False).scope()
     if BACKEND == "torch":
         import torch
 
-        torch.distributed.init_process_group("gloo", f"tcp://{addresses[0]}", rank=rank, world_size=count)
-        return None
+        torch.distributed.init_process_group("gloo", f"tcp://{addresses[0]}", rank=rank, world_size=len(addresses))
+        return contextlib.nullcontext()
     import tensorflow as tf
 
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}})
-    return tf.distribute.MultiWorkerMirroredStrategy()
-
-
-def leave(count: int) -> None:
-    """End the connection of PyTorch in all processes together: none may end while another one still uses it."""
-    import torch
-
-    if count > 1:
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    return tf.distribute.MultiWorkerMirroredStrategy().scope()
 
 
 def fit(batches: kbs.BalancedBatchSequence) -> list[float]:
@@ -124,8 +108,7 @@ def loop(batches: kbs.BalancedBatchSequence, count: int) -> list[float]:
     for epoch in range(EPOCHS):
         batches.set_epoch(epoch)
         losses = []
-        for k in range(len(batches)):
-            x, y = batches[k][:2]
+        for x, y, _ in batches:
             optimizer.zero_grad()
             value = loss(y, model(torch.as_tensor(x)))
             value.backward()
@@ -135,6 +118,9 @@ def loop(batches: kbs.BalancedBatchSequence, count: int) -> list[float]:
         if count > 1:
             torch.distributed.all_reduce(mean)
         means.append(float(mean) / count)
+    if count > 1:
+        torch.distributed.barrier()  # no process may end while another one still uses the connection
+        torch.distributed.destroy_process_group()
     return means
 
 
@@ -147,19 +133,14 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
     """Clusters of vectors, few of some classes."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(len(COUNTS)), COUNTS)
-    x = rng.normal(size=(len(COUNTS), 8))[y] + rng.normal(size=(len(y), 8))
-    return x.astype(np.float32), y
+    return (rng.normal(size=(len(COUNTS), 8))[y] + rng.normal(size=(len(y), 8))).astype("float32"), y
 
 
 def free_addresses(count: int) -> list[str]:
     """Addresses of this machine that no process uses."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    return addresses
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("localhost", 0))) for _ in range(count)]
+        return [f"localhost:{one.getsockname()[1]}" for one in sockets]
 
 
 if __name__ == "__main__":
