@@ -4,7 +4,6 @@ import functools
 import importlib
 import io
 import json
-import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ import numpy as np
 
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._heaps import check_heaps, check_heaps_of
-from keras_balanced_siamese.legacy._saved_model import Checkpoint, metadata_of
+from keras_balanced_siamese.legacy._checkpoint import Checkpoint
+from keras_balanced_siamese.legacy._saved_model import metadata_of
 
 LARGEST_JSON = 2**27  # bytes
 RATIO = 1000  # of the size in memory to the size in the file, at most
@@ -82,7 +82,8 @@ def _opened(path: Path) -> Iterator[Source]:
             raise ValueError(f"{str(path)!r} is no SavedModel: it has no file `variables/variables.index`")
         text = metadata_of(path)
         metadata = {} if text is None else _json(text, "keras_metadata.pb")
-        config = None if text is None else metadata.get("model_config", metadata)
+        config = metadata.get("model_config", metadata)
+        config = config if "layers" in config.get("config", {}) else None  # that of a subclassed model has no layers
         version = str(metadata.get("keras_version", "unknown"))
         checkpoint = Checkpoint(path / "variables" / "variables")
         yield Source("saved_model", config, metadata.get("training_config"), version, checkpoint, None)
@@ -217,6 +218,6 @@ def arrays_under(group: Any) -> list[str]:
 def elements_under(group: Any) -> int:
     """Return the number of values in all arrays of a group or checkpoint, no more than the file can hold."""
     if isinstance(group, Checkpoint):
-        return sum(math.prod(shape) for shape in group.shapes.values())
+        return group.elements
     sizes = [group[path] for path in arrays_under(group)]
     return sum(one.size for one in sizes if one.nbytes <= _most_bytes(one))
