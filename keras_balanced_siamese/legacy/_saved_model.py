@@ -27,7 +27,7 @@ def metadata_of(folder: Path) -> str | None:
 
 def _listed(path: Path) -> Iterator[tuple[str, str]]:
     """Yield kind and JSON of the root among the nodes of a `keras_metadata.pb`."""
-    for node in inside(_data(path), 1):
+    for node in list(inside(_data(path), 1)):  # the whole file is checked first
         parts = dict(fields(node))
         if text(parts, 3) == "root":
             yield text(parts, 4), text(parts, 5)

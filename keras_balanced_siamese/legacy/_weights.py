@@ -10,7 +10,7 @@ import numpy as np
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._checkpoint import Checkpoint
 from keras_balanced_siamese.legacy._graph import Part
-from keras_balanced_siamese.legacy._source import Source, array_in, arrays_under, group_in, names_in
+from keras_balanced_siamese.legacy._source import LAYERS_OF_2_12, Source, array_in, arrays_under, group_in, names_in
 
 
 def load_weights(part: Part, source: Source) -> int:
@@ -76,7 +76,8 @@ def _of_keras(part: Part, file: Any) -> Iterator[tuple[int, np.ndarray]]:
     for path, variable in paths(part, ""):
         used.add(path)
         yield id(variable), fitting(array_in(file, path), variable, path)
-    stored = [one for one in arrays_under(file) if one.split("/")[0] in ("layers", "vars")]  # no state of losses
+    names = [one.replace(f"{LAYERS_OF_2_12}/", "layers/") for one in arrays_under(file)]
+    stored = [one for one in names if one.split("/")[0] in ("layers", "vars")]  # no state of losses
     if left := sorted(set(stored) - used):
         raise ValueError(f"The file has weights that the model has not: {short(left)}")
 

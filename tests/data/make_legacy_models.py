@@ -6,6 +6,7 @@ which models a version cannot make. The files in `versions/` are written with `-
 """
 
 import argparse
+import random
 import warnings
 from pathlib import Path
 
@@ -487,8 +488,9 @@ def labels_of(found):
 
 def written(found, folder, name, kind):
     """Save a model in one form; `"bare"` is a SavedModel without the metadata of Keras."""
-    if kind in ("h5", "keras"):
-        found.save(str(folder / f"{name}.{kind}"))
+    if kind in ("h5", "keras"):  # until TensorFlow 2.11, `.keras` is HDF5 too; 2.12 has to be told
+        save_format = {"save_format": "keras_v3"} if kind == "keras" and tf.__version__.startswith("2.12") else {}
+        found.save(str(folder / f"{name}.{kind}"), **save_format)
     elif kind == "saved_model":
         found.save(str(folder / name), save_format="tf", save_traces=False)
     else:
@@ -506,6 +508,7 @@ def options():
 def make(name, folder, kinds):
     """Train a model for two steps, save it, and record what it predicts."""
     keras.backend.clear_session()
+    random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     tf.random.set_seed(0)
     found = MODELS[name]()
