@@ -1,4 +1,4 @@
-"""The models of Keras 2.15 in `data/legacy`, and what opens them."""
+"""The models of Keras 2.15 in `data/legacy` and of older versions in `data/versions`, and what opens them."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import keras_balanced_siamese as kbs
 from keras_balanced_siamese._backend import ops
 
 FOLDER = Path(__file__).parent / "data" / "legacy"
+VERSIONS = FOLDER.with_name("versions")
 
 
 @keras.saving.register_keras_serializable("Tests")
@@ -55,7 +56,11 @@ def opened(name, **options):
 
 def inputs_and_outputs(name):
     """The recorded inputs of a model and what it predicts, each a list."""
-    arrays = np.load(FOLDER / f"{name.split('.')[0]}.npz")
+    return recorded(FOLDER / f"{name.split('.')[0]}.npz")
+
+
+def recorded(path):
+    arrays = np.load(path)
     return [[arrays[key] for key in arrays.files if key.startswith(kind)] for kind in ("input", "output")]
 
 

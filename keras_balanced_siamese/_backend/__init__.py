@@ -25,7 +25,6 @@ from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import has_addons as has_addons
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
-from keras_balanced_siamese._backend._models import read_checkpoint as read_checkpoint
 from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
 from keras_balanced_siamese._backend._prediction import predict as predict
 from keras_balanced_siamese._backend._processes import ALONE as ALONE

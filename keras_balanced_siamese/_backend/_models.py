@@ -59,14 +59,3 @@ def tf_dataset(batches: Any, example: Any, length: int) -> Any:
 
     data = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(spec, example))
     return data.apply(tf.data.experimental.assert_cardinality(length))
-
-
-def read_checkpoint(prefix: str) -> Any:
-    """Return TensorFlow's reader of a checkpoint."""
-    try:
-        tf = importlib.import_module("tensorflow")
-    except ImportError as error:
-        raise ImportError(
-            f"Only TensorFlow reads the weights of a SavedModel: pip install tensorflow. Received: {prefix!r}"
-        ) from error
-    return tf.train.load_checkpoint(prefix)

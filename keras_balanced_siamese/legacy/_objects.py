@@ -24,6 +24,7 @@ LOST = {  # argument that Keras 3 lacks -> the values with which it had no effec
     "adjustment": (None,),
     "autocast": None,
     "batch_input_shape": None,
+    "causal": (False,),
     "fused": None,
     "groups": (1,),
     "implementation": None,

@@ -19,6 +19,8 @@ def restore_slots(model: keras.Model, part: Part, source: Source) -> str:
     """
     optimizer: Any = model.optimizer
     optimizer.build(model.trainable_variables)  # Keras cannot open a file with an optimizer that is not built
+    if source.kind == "saved_model":
+        return "fresh: the state in a SavedModel is not read"
     if source.optimizer is None:
         return "fresh: the file has no state of the optimizer"
     if type(optimizer).__name__.startswith("LossScaleOptimizer"):

@@ -4,7 +4,6 @@ import functools
 import importlib
 import io
 import json
-import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._text import short
+from keras_balanced_siamese.legacy._checkpoint import Checkpoint
 from keras_balanced_siamese.legacy._heaps import check_heaps, check_heaps_of
-from keras_balanced_siamese.legacy._saved_model import Checkpoint, metadata_of
+from keras_balanced_siamese.legacy._saved_model import metadata_of
 
+LAYERS_OF_2_12 = "_layer_checkpoint_dependencies"  # the name of the group `layers` in the files of Keras 2.12
 LARGEST_JSON = 2**27  # bytes
 RATIO = 1000  # of the size in memory to the size in the file, at most
 SLACK = 2**16  # bytes that need no room in the file, such as those of a constant
@@ -82,7 +83,8 @@ def _opened(path: Path) -> Iterator[Source]:
             raise ValueError(f"{str(path)!r} is no SavedModel: it has no file `variables/variables.index`")
         text = metadata_of(path)
         metadata = {} if text is None else _json(text, "keras_metadata.pb")
-        config = None if text is None else metadata.get("model_config", metadata)
+        config = metadata.get("model_config", metadata)
+        config = config if "layers" in config.get("config", {}) else None  # that of a subclassed model has no layers
         version = str(metadata.get("keras_version", "unknown"))
         checkpoint = Checkpoint(path / "variables" / "variables")
         yield Source("saved_model", config, metadata.get("training_config"), version, checkpoint, None)
@@ -139,7 +141,10 @@ def _json(text: Any, name: str) -> dict[str, Any]:
 
 
 def _list_of_tuple(found: dict[str, Any]) -> Any:
-    """Return the list that Keras 2 writes as a dict, as it does for tuples and shapes in some places."""
+    """Return the list or number that Keras 2 writes as a dict, as it does for tuples, shapes and arrays."""
+    inner = found.get("config")
+    if found.get("class_name") in ("__numpy__", "__tensor__") and isinstance(inner, dict) and "value" in inner:
+        return inner["value"]
     is_list = found.get("class_name") in ("__tuple__", "TensorShape") and isinstance(found.get("items"), list)
     return found["items"] if is_list else found
 
@@ -154,6 +159,7 @@ def _text(value: Any) -> str:
 def group_in(group: Any, path: str) -> Any:
     """Return a group inside another one, or `None`; links to other files or places are refused."""
     for name in path.split("/"):
+        name = LAYERS_OF_2_12 if name == "layers" and LAYERS_OF_2_12 in group else name
         link = group.get(name, getlink=True) if isinstance(group, hdf5().Group) else None
         if link is None:
             return None
@@ -217,6 +223,6 @@ def arrays_under(group: Any) -> list[str]:
 def elements_under(group: Any) -> int:
     """Return the number of values in all arrays of a group or checkpoint, no more than the file can hold."""
     if isinstance(group, Checkpoint):
-        return sum(math.prod(shape) for shape in group.shapes.values())
+        return group.elements
     sizes = [group[path] for path in arrays_under(group)]
     return sum(one.size for one in sizes if one.nbytes <= _most_bytes(one))

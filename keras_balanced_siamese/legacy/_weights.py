@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese._text import short
+from keras_balanced_siamese.legacy._checkpoint import Checkpoint
 from keras_balanced_siamese.legacy._graph import Part
-from keras_balanced_siamese.legacy._source import Source, array_in, arrays_under, group_in, names_in
+from keras_balanced_siamese.legacy._source import LAYERS_OF_2_12, Source, array_in, arrays_under, group_in, names_in
 
 
 def load_weights(part: Part, source: Source) -> int:
@@ -75,17 +76,21 @@ def _of_keras(part: Part, file: Any) -> Iterator[tuple[int, np.ndarray]]:
     for path, variable in paths(part, ""):
         used.add(path)
         yield id(variable), fitting(array_in(file, path), variable, path)
-    stored = [one for one in arrays_under(file) if one.split("/")[0] in ("layers", "vars")]  # no state of losses
+    names = [one.replace(f"{LAYERS_OF_2_12}/", "layers/") for one in arrays_under(file)]
+    stored = [one for one in names if one.split("/")[0] in ("layers", "vars")]  # no state of losses
     if left := sorted(set(stored) - used):
         raise ValueError(f"The file has weights that the model has not: {short(left)}")
 
 
-def _of_checkpoint(part: Part, checkpoint: Any) -> Iterator[tuple[int, np.ndarray]]:
-    variables = [variable for layer, _ in leaves(part) for variable in layer.weights]
-    for k, variable in enumerate(variables):
-        yield id(variable), fitting(checkpoint.array(f"variables/{k}"), variable, f"variables/{k}")
-    if f"variables/{len(variables)}" in checkpoint.shapes:
-        raise ValueError(f"The SavedModel has more weights than the model, which has {len(variables)}")
+def _of_checkpoint(part: Part, checkpoint: Checkpoint) -> Iterator[tuple[int, np.ndarray]]:
+    variables = [one for layer, _ in leaves(part) for one in keras2_order(Part("", "", layer))]
+    if len(variables) != len(checkpoint.variables):
+        raise ValueError(
+            f"The SavedModel must have {len(variables)} weights, as many as the model. "
+            f"Received: {short([name for name, _ in checkpoint.variables])}"
+        )
+    for (name, key), variable in zip(checkpoint.variables, variables, strict=True):
+        yield id(variable), fitting(checkpoint.array(key), variable, name, name)
 
 
 def paths(part: Part, root: str) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_balanced_siamese._checks import flag
+from keras_balanced_siamese.legacy._checkpoint import Checkpoint, Variable
 from keras_balanced_siamese.legacy._graph import Part
 from keras_balanced_siamese.legacy._source import (
     Source,
@@ -17,7 +18,7 @@ from keras_balanced_siamese.legacy._source import (
     names_in,
     open_source,
 )
-from keras_balanced_siamese.legacy._weights import fitting, keras2_order, leaves, paths, paths_of_layer, snake_case
+from keras_balanced_siamese.legacy._weights import fitting, keras2_order, paths, paths_of_layer, snake_case
 
 Row = tuple[str, list[Any], list[tuple[str, Any]]]  # name of the layer, its weights, places and arrays in the file
 
@@ -31,8 +32,7 @@ def load_legacy_weights(
 
     Args:
         model: The network, built in code, with the layer names of the old one.
-        path: An `.h5`, `.weights.h5` or `.keras` file or a SavedModel directory of Keras 2. A directory needs
-            TensorFlow. If it has no metadata, the weights are taken in the order of the layers.
+        path: An `.h5`, `.weights.h5` or `.keras` file or a SavedModel directory of Keras 2.
         skip_mismatch: Whether to leave layers as they are that do not fit. By default no weight is set then.
 
     Returns:
@@ -56,7 +56,7 @@ def load_legacy_weights(
     with open_source(Path(path)) as source:
         for name, variables, arrays in _rows(part_of(model), source):
             try:
-                assignments += _pairs(variables, arrays)
+                assignments += _pairs(variables, arrays, named=source.kind == "saved_model")
                 found[name] = f"{len(arrays)} weights set"
             except ValueError as error:
                 bad.append(name)
@@ -88,33 +88,26 @@ def part_of(layer: Any, name: str | None = None) -> Part:
     return Part(name or layer.name, type(layer).__name__, layer, parts)
 
 
-def _pairs(variables: list[Any], arrays: list[tuple[str, Any]]) -> list[tuple[Any, Any]]:
+def _pairs(variables: list[Any], arrays: list[tuple[str, Any]], named: bool) -> list[tuple[Any, Any]]:
     if not variables:
         raise ValueError(f"the model has no layer of this name with weights; the file has {len(arrays)} for it")
     if len(variables) != len(arrays):
         raise ValueError(f"it must have {len(variables)} weights in the file. Received: {len(arrays)}")
-    return [(one, fitting(array, one, place)) for one, (place, array) in zip(variables, arrays, strict=True)]
+    pairs = zip(variables, arrays, strict=True)
+    return [(one, fitting(array, one, place, place if named else None)) for one, (place, array) in pairs]
 
 
 def _rows(model: Part, source: Source) -> Iterator[Row]:
     """Yield what the file has for each layer."""
     if source.kind == "h5":
         yield from _rows_of_h5(model, source.weights)
+    elif source.kind == "saved_model":
+        yield from _rows_of_checkpoint(model, source.weights)
     elif source.config is None:
-        yield from _rows_in_order(model, source)
-    elif source.kind == "keras":
-        for names, path in _places(source.config):
-            layer = _layer(model, names)
-            stored = group_in(source.weights, path)
-            if layer is not None:
-                where = list(paths_of_layer(layer, path))
-                if where:
-                    arrays = [(place, array_in(source.weights, place)) for place, _ in where]
-                    yield "/".join(names), [one for _, one in where], arrays
-            elif stored is not None and (places := arrays_under(stored)):
-                yield "/".join(names), [], [(place, None) for place in places]
+        for place, variable in paths(model, ""):
+            yield place, [variable], [(place, array_in(source.weights, place))]
     else:
-        yield from _rows_of_checkpoint(model, source)
+        yield from _rows_of_keras(model, source)
 
 
 def _rows_of_h5(model: Part, group: Any) -> Iterator[Row]:
@@ -127,29 +120,45 @@ def _rows_of_h5(model: Part, group: Any) -> Iterator[Row]:
             yield name, [] if part is None else keras2_order(part), arrays
 
 
-def _rows_in_order(model: Part, source: Source) -> Iterator[Row]:
-    if source.kind == "keras":
-        for place, variable in paths(model, ""):
-            yield place, [variable], [(place, array_in(source.weights, place))]
-        return
-    variables = [variable for layer, _ in leaves(model) for variable in layer.weights]
-    for k, variable in enumerate(variables):
-        yield f"weights {k}", [variable], [(f"variables/{k}", source.weights.array(f"variables/{k}"))]
-
-
-def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
-    """Yield rows in the order of the file, as long as each layer is known: the arrays are only numbered."""
-    k = 0
-    for names, _ in _places(source.config or {}):
+def _rows_of_keras(model: Part, source: Source) -> Iterator[Row]:
+    for names, path in _places(source.config or {}):
         layer = _layer(model, names)
-        if layer is None:
-            yield "/".join(names), [], []
-            return
-        variables = layer.weights
-        arrays = [(f"variables/{k + i}", source.weights.array(f"variables/{k + i}")) for i in range(len(variables))]
-        k += len(variables)
-        if variables:
-            yield "/".join(names), variables, arrays
+        stored = group_in(source.weights, path)
+        if layer is not None:
+            where = list(paths_of_layer(layer, path))
+            if where:
+                arrays = [(place, array_in(source.weights, place)) for place, _ in where]
+                yield "/".join(names), [one for _, one in where], arrays
+        elif stored is not None and (places := arrays_under(stored)):
+            yield "/".join(names), [], [(place, None) for place in places]
+
+
+def _rows_of_checkpoint(model: Part, checkpoint: Checkpoint) -> Iterator[Row]:
+    """Yield rows by the name of each weight, such as `dense/kernel`, in which the name of its layer is."""
+    left = list(checkpoint.variables)
+    for name, layer in _named_leaves(model):
+        variables = keras2_order(Part("", "", layer))
+        own = _first_of(layer.name, left) if variables else []
+        if own:
+            left = [one for one in left if one not in own]
+            yield name, variables, [(one.name, checkpoint.array(one.key)) for one in own]
+    for place in dict.fromkeys(_place(one) for one in left):
+        yield place, [], [(one.name, None) for one in left if _place(one) == place]
+
+
+def _first_of(name: str, variables: list[Variable]) -> list[Variable]:
+    """Return the weights of the first layer of this name; two layers in different models can have the same."""
+    found: dict[str, Variable] = {}
+    for one in variables:
+        if name in one.name.split("/")[:-1]:
+            if one.name in found:
+                break
+            found[one.name] = one
+    return list(found.values())
+
+
+def _place(variable: Variable) -> str:
+    return variable.name.rpartition("/")[0]
 
 
 def _places(config: Mapping[str, Any], names: tuple[str, ...] = (), root: str = "") -> Iterator[tuple[Any, str]]:

@@ -1,21 +1,21 @@
-"""Writes the models in `legacy/`: saved by Keras 2.15 with tensorflow-addons, and with what they predict.
+"""Writes the models in `legacy/` and `versions/`: saved by Keras 2 with tensorflow-addons, with what they predict.
 
 Run it where both are installed: `python tests/data/make_legacy_models.py`. Each model is trained for two steps.
-Names as arguments limit it to some models.
+Names as arguments limit it to some models, and `--format` to some forms. It runs with TensorFlow 2.4 to 2.15, and says
+which models a version cannot make. The files in `versions/` are written with `--folder tests/data/versions/2.4`.
 """
 
-import contextlib
-import sys
+import argparse
+import random
 import warnings
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_addons as tfa
-from keras import backend as K
-from keras import layers
 
+keras, layers, K = tf.keras, tf.keras.layers, tf.keras.backend
+OLD_OPTIMIZERS = getattr(keras.optimizers, "legacy", keras.optimizers)
 FOLDER = Path(__file__).parent / "legacy"
 SIDE, STEPS, VOCABULARY = 6, 5, 9
 MODELS = {}
@@ -27,7 +27,7 @@ def model(function):
     return function
 
 
-@keras.saving.register_keras_serializable("Mine")
+@keras.utils.register_keras_serializable("Mine")
 class Distance(layers.Layer):
     """The square root of a sum of squares, as in many tutorials."""
 
@@ -269,6 +269,32 @@ def operations_backend():
 
 
 @model
+def operations_of_the_backend():
+    """The functions of `keras.backend` that distances of tutorials use."""
+
+    def distance(a, b):
+        unit, other = K.l2_normalize(a, axis=-1), K.l2_normalize(b, axis=-1)
+        cosine = K.sum(unit * other, axis=-1, keepdims=True)
+        root = K.sqrt(K.maximum(K.sum(K.square(a - b), axis=1, keepdims=True), K.epsilon()))
+        pieces = [cosine, root, K.batch_dot(a, b, axes=1), K.mean(K.abs(a - b), axis=1, keepdims=True)]
+        pieces += [K.pow(K.max(a, axis=1, keepdims=True), 2), K.std(b, axis=1, keepdims=True), K.clip(root, 0.1, 2.0)]
+        pieces += [K.expand_dims(K.var(a, axis=-1)), K.tanh(K.min(b, axis=-1, keepdims=True)), K.sigmoid(-cosine)]
+        pieces += [K.squeeze(K.expand_dims(K.relu(root - 0.5), 2), 2), K.softplus(root), K.log(1.0 + K.square(root))]
+        return K.mean(K.concatenate(pieces, axis=-1), axis=-1, keepdims=True)
+
+    return distance_model(distance)
+
+
+@model
+def operations_of_keras_functions():
+    def distance(a, b):
+        similarity = keras.losses.cosine_similarity(a, b, axis=-1)
+        return tf.expand_dims(similarity + tf.reduce_mean(keras.activations.relu(a - b, alpha=0.1), -1), -1)
+
+    return distance_model(distance)
+
+
+@model
 def operations_stacked():
     return distance_model(lambda a, b: tf.math.reduce_std(tf.stack([a, b], axis=1), axis=[1, 2])[:, None])
 
@@ -365,7 +391,7 @@ def loss_hard_angular():
 
 @model
 def loss_function():
-    return embedding_model(tfa.losses.triplet_semihard_loss, tf.keras.optimizers.legacy.Adam(0.002))
+    return embedding_model(tfa.losses.triplet_semihard_loss, OLD_OPTIMIZERS.Adam(0.002))
 
 
 @model
@@ -389,7 +415,7 @@ def metrics_and_schedule():
 
 @model
 def moving_average():
-    optimizer = tfa.optimizers.MovingAverage(tf.keras.optimizers.legacy.SGD(0.05), average_decay=0.9)
+    optimizer = tfa.optimizers.MovingAverage(OLD_OPTIMIZERS.SGD(0.05), average_decay=0.9)
     return distance_model(euclidean, optimizer=optimizer)
 
 
@@ -414,12 +440,29 @@ def plain_equal_shapes():
     """All weights have one shape, so that a wrong order of the optimizer's state would fit too."""
     x = keras.Input((4,))
     outputs = layers.Dense(4, use_bias=False)(layers.Dense(4, use_bias=False)(x))
-    return compiled(x, outputs, tfa.losses.TripletHardLoss(), tf.keras.optimizers.legacy.Adam(0.01, amsgrad=True))
+    return compiled(x, outputs, tfa.losses.TripletHardLoss(), OLD_OPTIMIZERS.Adam(0.01, amsgrad=True))
 
 
 @model
 def plain_string():
     return plain("Addons>TripletHardLoss", "sgd")
+
+
+@model
+def small():
+    """A shared tower in few bytes, also as a SavedModel: its layers write long graphs there."""
+    x, sides = keras.Input((4,)), [keras.Input((4,), name=name) for name in ("left", "right")]
+    h = layers.BatchNormalization()(layers.Dense(3, "relu", name="hidden")(x))
+    tower = keras.Model(x, layers.Dense(2, name="embedding")(h), name="tower")
+    return compiled(sides, layers.Dot(1)([tower(side) for side in sides]), tfa.losses.ContrastiveLoss(1.5))
+
+
+@model
+def flat():
+    """A network whose layers are those of the model itself: a SavedModel keeps its weights under other keys."""
+    x = keras.Input((4,))
+    h = layers.LayerNormalization(name="norm")(layers.Dense(4, "relu", name="hidden")(x))
+    return compiled(x, layers.Dense(4, name="embedding")(h), tfa.losses.TripletSemiHardLoss(0.5))
 
 
 def inputs_of(found, rng):
@@ -443,28 +486,58 @@ def labels_of(found):
     return labels if len(labels) > 1 else labels[0]
 
 
+def written(found, folder, name, kind):
+    """Save a model in one form; `"bare"` is a SavedModel without the metadata of Keras."""
+    if kind in ("h5", "keras"):  # until TensorFlow 2.11, `.keras` is HDF5 too; 2.12 has to be told
+        save_format = {"save_format": "keras_v3"} if kind == "keras" and tf.__version__.startswith("2.12") else {}
+        found.save(str(folder / f"{name}.{kind}"), **save_format)
+    elif kind == "saved_model":
+        found.save(str(folder / name), save_format="tf", save_traces=False)
+    else:
+        tf.saved_model.save(found, str(folder / f"{name}_bare"))
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(MODELS))
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--format", nargs="+", default=["h5", "keras"], help="h5, keras, saved_model, bare")
+    return parser.parse_args()
+
+
+def make(name, folder, kinds):
+    """Train a model for two steps, save it, and record what it predicts."""
+    keras.backend.clear_session()
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    tf.random.set_seed(0)
+    found = MODELS[name]()
+    inputs = list(inputs_of(found, np.random.default_rng(0)))
+    labels = labels_of(found)
+    for _ in range(2):
+        found.train_on_batch(inputs if len(inputs) > 1 else inputs[0], labels)
+    predicted = found.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    arrays = {f"input_{k}": one for k, one in enumerate(inputs)}
+    for k, one in enumerate(predicted if isinstance(predicted, list) else [predicted]):
+        arrays[f"output_{k}"] = one
+    np.savez_compressed(folder / f"{name}.npz", **arrays)
+    for kind in kinds:
+        try:
+            written(found, folder, name, kind)
+        except (TypeError, NotImplementedError, ValueError) as error:  # not all can be saved in all forms
+            print(f"{name}: no {kind}: {error}")
+    print(name)
+
+
 def main():
     warnings.simplefilter("ignore")
-    FOLDER.mkdir(exist_ok=True)
-    for name, build in MODELS.items():
-        if sys.argv[1:] and name not in sys.argv[1:]:
-            continue
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(0)
-        found = build()
-        inputs = list(inputs_of(found, np.random.default_rng(0)))
-        labels = labels_of(found)
-        for _ in range(2):
-            found.train_on_batch(inputs if len(inputs) > 1 else inputs[0], labels)
-        for suffix in (".h5", ".keras"):
-            with contextlib.suppress(TypeError, NotImplementedError):  # not all can be saved in both forms
-                found.save(FOLDER / f"{name}{suffix}")
-        predicted = found.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-        arrays = {f"input_{k}": one for k, one in enumerate(inputs)}
-        for k, one in enumerate(predicted if isinstance(predicted, list) else [predicted]):
-            arrays[f"output_{k}"] = one
-        np.savez_compressed(FOLDER / f"{name}.npz", **arrays)
-        print(name)
+    chosen = options()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    for name in chosen.names:
+        try:
+            make(name, chosen.folder, chosen.format)
+        except (AttributeError, TypeError, NotImplementedError, ValueError) as error:
+            print(f"{name}: TensorFlow {tf.__version__} cannot make it: {error}")
 
 
 if __name__ == "__main__":

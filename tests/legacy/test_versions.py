@@ -1,0 +1,141 @@
+"""Files of older versions of TensorFlow, and SavedModel directories, open as those of Keras 2.15 do."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from old_models import CUSTOM, lambdas, predictions, recorded
+from old_models import VERSIONS as FOLDER
+
+import keras_balanced_siamese as kbs
+
+NAMES = sorted(
+    str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*") if path.suffix in (".h5", ".keras") or path.is_dir()
+)
+SAVED_MODELS = [name for name in NAMES if (FOLDER / name).is_dir()]
+
+
+def opened(path, **options):
+    return kbs.load_legacy_model(path, lambda_map=lambdas(path.name), custom_objects=CUSTOM, **options)
+
+
+def assert_predicts_as_recorded(model, name, tolerance=1e-6):
+    inputs, outputs = recorded((FOLDER / name).with_suffix(".npz"))
+    for one, expected in zip(predictions(model, inputs), outputs, strict=True):
+        np.testing.assert_allclose(one.reshape(expected.shape), expected, atol=tolerance * np.abs(expected).max())
+
+
+def test_there_are_files_of_several_versions():
+    assert len({name.split("/")[0] for name in NAMES}) >= 4
+    assert len(SAVED_MODELS) >= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_predicts_as_recorded(name):
+    model = opened(FOLDER / name)
+    assert_predicts_as_recorded(model, name, 3e-3 if "mixed_precision" in name else 1e-6)
+    first = model.loss[0] if isinstance(model.loss, list) else model.loss
+    assert type(first).__module__.startswith("keras_balanced_siamese.")
+
+
+@pytest.mark.parametrize("name", SAVED_MODELS)
+def test_the_loss_of_a_saved_model_is_that_of_this_package(name):
+    loss = opened(FOLDER / name).loss
+    expected = {"small": (kbs.WeightedContrastiveLoss, 1.5), "flat": (kbs.WeightedTripletLoss, 0.5)}
+    assert (type(loss), loss.margin) == expected[name.split("/")[1]]
+
+
+def without_metadata(name, folder):
+    """A copy of a SavedModel as `tf.saved_model.save` writes it."""
+    path = shutil.copytree(FOLDER / name, folder / "bare")
+    (path / "keras_metadata.pb").unlink()
+    return path
+
+
+@pytest.mark.parametrize("name", ["2.15/small", "2.15/flat"])
+def test_without_metadata_the_network_is_built_in_code(name, tmp_path):
+    bare = without_metadata(name, tmp_path)
+    with pytest.raises(ValueError, match=r"weights without the layers\. Build the network in code and call `load_leg"):
+        kbs.load_legacy_model(bare)
+    network = emptied(name)
+    found = kbs.load_legacy_weights(network, bare)
+    assert_predicts_as_recorded(network, name)
+    assert sum(int(text.removesuffix(" weights set")) for text in found.values()) == len(network.weights)
+
+
+@pytest.mark.parametrize("name", SAVED_MODELS)
+def test_weights_of_a_saved_model_are_set_in_a_network(name):
+    network = emptied(name)
+    found = kbs.load_legacy_weights(network, FOLDER / name)
+    assert_predicts_as_recorded(network, name)
+    assert all(text.endswith("weights set") for text in found.values())
+
+
+def emptied(name):
+    network = opened(FOLDER / name, compile=False)
+    for variable in network.weights:
+        variable.assign(np.zeros(variable.shape))
+    return network
+
+
+def other_network():
+    x = keras.Input((4,))
+    h = keras.layers.Dense(4, name="hidden")(x)
+    return keras.Model(x, keras.layers.Dense(4, name="last")(keras.layers.Dense(3, name="embedding")(h)))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_what_does_not_fit_is_named_by_layer_and_nothing_is_set(bare, tmp_path):
+    path = without_metadata("2.15/flat", tmp_path) if bare else FOLDER / "2.15/flat"
+    network = other_network()
+    before = network.get_weights()
+    with pytest.raises(ValueError, match=r"(?s)3 layers do not fit") as error:
+        kbs.load_legacy_weights(network, path)
+    lines = str(error.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == ["embedding", "norm", "last"]
+    assert "must have the shape (4, 3). Received: 'embedding/kernel' of shape (4, 4)" in lines[0]
+    assert "the model has no layer of this name" in lines[1]
+    assert "the file has no layer of this name" in lines[2]
+    for one, other in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    found = kbs.load_legacy_weights(network, path, skip_mismatch=True)
+    assert found["hidden"] == "2 weights set"
+    expected = opened(FOLDER / "2.15/flat").get_layer("hidden").get_weights()[0]
+    np.testing.assert_array_equal(network.get_layer("hidden").get_weights()[0], expected)
+
+
+@pytest.mark.parametrize("lost", ["variables/variables.index", "variables/variables.data-00000-of-00001"])
+def test_a_saved_model_without_a_file_is_refused(lost, tmp_path):
+    path = shutil.copytree(FOLDER / "2.15/flat", tmp_path / "copy")
+    (path / lost).unlink()
+    with pytest.raises(ValueError, match=r"is no SavedModel|has no file 'variables\.data"):
+        kbs.load_legacy_model(path)
+
+
+@pytest.mark.parametrize(
+    "file", ["keras_metadata.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
+)
+def test_a_saved_model_that_is_cut_off_is_refused(file, tmp_path):
+    path = shutil.copytree(FOLDER / "2.15/small", tmp_path / "copy")
+    data = (path / file).read_bytes()
+    for size in range(0, len(data), max(len(data) // 25, 1)):
+        (path / file).write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r"SavedModel|weights|index|ends before|JSON"):
+            kbs.load_legacy_model(path)
+
+
+@pytest.mark.parametrize("file", ["keras_metadata.pb", "variables/variables.index"])
+def test_a_saved_model_with_changed_bytes_opens_or_is_refused(file, tmp_path):
+    path = shutil.copytree(FOLDER / "2.15/flat", tmp_path / "copy")
+    data, rng = (path / file).read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        changed = bytearray(data)
+        changed[rng.integers(len(data))] = rng.integers(256)
+        (path / file).write_bytes(changed)
+        try:
+            kbs.load_legacy_model(path, compile=False)
+        except ValueError:
+            refused += 1
+    assert refused > 5
