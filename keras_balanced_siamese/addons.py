@@ -59,8 +59,9 @@ def compared(model: keras.Model, old: Path, new: Path) -> tuple[str, str]:
     if inputs is None:
         return "not compared", "it takes texts"
     original, reason = original_of(old)
-    reloaded = keras.models.load_model(new, custom_objects=custom_objects(), compile=False)
-    before = _flat((model if original is None else original).predict(inputs, verbose=0))
+    reloaded: Any = keras.models.load_model(new, custom_objects=custom_objects(), compile=False)
+    reference: Any = model if original is None else original
+    before = _flat(reference.predict(inputs, verbose=0))
     after = _flat(reloaded.predict(inputs, verbose=0))
     worst = max(_difference(one, other) for one, other in zip(before, after, strict=True))
     if not worst <= TOLERANCE:

@@ -23,6 +23,7 @@ from keras_balanced_siamese._backend._generation import wide_numbers as wide_num
 from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import averages_padding as averages_padding
 from keras_balanced_siamese._backend._models import exact_interpolations as exact_interpolations
+from keras_balanced_siamese._backend._models import forgets_training as forgets_training
 from keras_balanced_siamese._backend._models import has_addons as has_addons
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
 from keras_balanced_siamese._backend._models import layers_without_parity as layers_without_parity

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_balanced_siamese._backend._generation import State
 
+forgets_training = hasattr(keras, "ops")  # the argument training=True of a call in a functional model
 merges_masks_by_or = hasattr(keras, "ops")  # in `Add`, `Concatenate` and so on
 opens_keras_2 = not hasattr(keras, "ops")
 has_addons = not hasattr(keras, "ops") and importlib.util.find_spec("tensorflow_addons") is not None
@@ -29,8 +30,8 @@ def is_stack_readable() -> bool:
 
 
 def mask_of(tensor: Any) -> Any:
-    """Return the mask that a layer has left on its output, or `None`."""
-    return getattr(tensor, "_keras_mask", None)
+    """Return the mask that a layer has left on its output, or `None` where Keras finds it in any call."""
+    return None if opens_keras_2 else getattr(tensor, "_keras_mask", None)
 
 
 def metrics_of(model: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_balanced_siamese._backend import mask_of
+from keras_balanced_siamese._backend import forgets_training, mask_of
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._objects import Objects, Operation, called, class_name_of, mapping_in
 from keras_balanced_siamese.legacy._ops import OPERATIONS
@@ -180,6 +180,11 @@ class _Functional:
         if isinstance(first, list) and len(first) == 1:
             first = first[0]
         layer = part.layer
+        if arguments.get("training") not in (None, False, 0) and forgets_training:
+            raise ValueError(
+                f"The layer {part.name!r} is called with training=True, which this Keras does not keep in `predict`. "
+                "Build the network in code and call `load_legacy_weights(model, path)`. Received: training=True"
+            )
         arguments = {key: value for key, value in arguments.items() if value is not None}
         if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(first, list):
             first, arguments["initial_state"] = first[0], first[1:]
@@ -230,7 +235,7 @@ class _Functional:
 
 
 def _pass_over_names(names: Iterable[str]) -> None:
-    """Let Keras name the concatenations of masks, which are in its graph, in another way than the layers of the file."""
+    """Let Keras name the concatenations of masks in its graph in another way than the layers of the file."""
     found = [re.fullmatch(r"concatenate(?:_(\d{1,4}))?", name) for name in names]
     last = max((int(one[1] or 0) for one in found if one), default=-1)
     while last >= 0 and int((*keras.layers.Concatenate().name.split("_"), "0")[1]) <= last:

@@ -57,7 +57,9 @@ def _check_texts(data: bytes | mmap.mmap, kind: int, space: int, start: int, sha
     """Check the texts of an attribute by the places of its data type, its shape and its first text."""
     if kind + ELEMENT > len(data) or space + 4 > len(data):
         raise ValueError("The HDF5 file is damaged: an attribute is cut off")
-    is_variable = data[kind] & 15 == VARIABLE and data[kind + 1] & 15 == 1 and data[kind + 12 : kind + 16] == b"\1\0\0\0"
+    is_variable = (
+        data[kind] & 15 == VARIABLE and data[kind + 1] & 15 == 1 and data[kind + 12 : kind + 16] == b"\1\0\0\0"
+    )
     if shared or (data[kind] & 15 in (COMPOUND, VARIABLE, ARRAY) and not is_variable):
         raise ValueError("The HDF5 file is damaged: an attribute is not made of texts")
     if not is_variable:

@@ -39,6 +39,7 @@ LOST = {  # argument that Keras 3 lacks -> the values with which it had no effec
     "input_length": None,
     "input_shape": None,
     "key_shape": None,
+    "noise_shape": (None,),
     "query_shape": None,
     "ragged": (False,),
     "renorm": (False,),
@@ -80,9 +81,7 @@ class Objects:
         has_masks: Whether the model has masks.
     """
 
-    def __init__(
-        self, custom_objects: Mapping[str, Any], lambda_map: Mapping[str, Any], has_masks: bool = False
-    ):
+    def __init__(self, custom_objects: Mapping[str, Any], lambda_map: Mapping[str, Any], has_masks: bool = False):
         self.custom_objects, self.lambda_map, self.has_masks = custom_objects, lambda_map, has_masks
         self.replaced: list[tuple[str, str, str]] = []  # name of a layer, what it was, what took its place
 
@@ -102,7 +101,7 @@ class Objects:
         if own is not None:
             changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
             return called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
-        cls = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
+        cls: Any = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
         if self.has_masks and merges_masks_by_or:
             cls = MERGING.get(class_name, cls)
         is_layer = inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)
@@ -115,7 +114,9 @@ class Objects:
         accepted = self._arguments(class_name, name, cls, arguments)
         layer = called(f"the layer {name!r} ({class_name})", lambda: cls(**accepted))
         if averages_padding and class_name.startswith("AveragePooling") and layer.padding == "same":
-            return LegacyAveragePooling(layer.pool_size, layer.strides, layer.data_format, name=name, dtype=layer.dtype_policy)
+            return LegacyAveragePooling(
+                layer.pool_size, layer.strides, layer.data_format, name=name, dtype=layer.dtype_policy
+            )
         return layer
 
     def part(self, kind: str, value: Any) -> Any:
@@ -134,7 +135,9 @@ class Objects:
         if own is None and kind == "activation" and name == "hard_sigmoid":
             return legacy_hard_sigmoid
         foreign = not isinstance(value, str) and is_foreign({**value, "class_name": name})
-        found = own if own is not None else ADDONS.get(name) if foreign or ">" in name else _in_module(*PARTS[kind], name)
+        found = (
+            own if own is not None else ADDONS.get(name) if foreign or ">" in name else _in_module(*PARTS[kind], name)
+        )
         if found is None:
             raise ValueError(f"An {kind} is unknown. Pass custom_objects={{{name!r}: ...}}. Received: {short(value)}")
         if not inspect.isclass(found) and kind == "activation":

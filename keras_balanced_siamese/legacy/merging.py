@@ -29,7 +29,9 @@ def _mask_of_merged(_layer: Any, _inputs: Any, mask: Any = None) -> Tensor | Non
 def _merging(name: str) -> Any:
     base: Any = getattr(keras.layers, name)
     doc = f"`keras.layers.{name}` with the mask of Keras 2."
-    return register(type(f"Legacy{name}", (base,), {"compute_mask": _mask_of_merged, "__doc__": doc, "__module__": __name__}))
+    return register(
+        type(f"Legacy{name}", (base,), {"compute_mask": _mask_of_merged, "__doc__": doc, "__module__": __name__})
+    )
 
 
 @register

@@ -13,7 +13,7 @@ from keras_balanced_siamese.legacy._source import open_source
 CODE = ("Lambda", "__lambda__", "lambda")  # whose code Keras 2 would run
 
 
-def original_of(path: Path) -> tuple[keras.Model | None, str]:
+def original_of(path: Path) -> tuple[Any, str]:
     """Open a file with Keras 2 where it is installed; return the model, or `None` and the reason in words.
 
     A file with `Lambda` layers or with objects that are not of Keras is not opened: Keras 2 runs the code in it, and

@@ -13,8 +13,8 @@ from keras_balanced_siamese._typing import Tensor
 class LegacyAveragePooling(keras.layers.Layer):
     """Average pooling with `padding="same"` over the values of the input alone, as in Keras 2, on any backend.
 
-    `load_legacy_model` puts it in the place of `AveragePooling1D`, `2D` and `3D` on PyTorch, where those of Keras repeat
-    the edge of the input if the padding differs at both ends.
+    `load_legacy_model` puts it in the place of `AveragePooling1D`, `2D` and `3D` on PyTorch, where those of Keras
+    repeat the edge of the input if the padding differs at both ends.
 
     Args:
         pool_size: Size of a window along each axis.
@@ -36,7 +36,9 @@ class LegacyAveragePooling(keras.layers.Layer):
         x = ops.moveaxis(inputs, 1, -1) if first else inputs  # (batch, *sizes, channels)
         pads = [(0, 0), *(self._padding(k, x.shape[1 + k]) for k in range(rank)), (0, 0)]
         x, ones = (ops.pad(one, pads) for one in (x, ops.ones_like(x[:1, ..., :1])))
-        total, share = (ops.average_pool(one, self.pool_size, self.strides, "valid", "channels_last") for one in (x, ones))
+        total, share = (
+            ops.average_pool(one, self.pool_size, self.strides, "valid", "channels_last") for one in (x, ones)
+        )
         return ops.moveaxis(total / share, -1, 1) if first else total / share
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:

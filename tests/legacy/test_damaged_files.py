@@ -297,6 +297,33 @@ def test_a_heap_of_texts_whose_objects_do_not_follow_each_other(tmp_path):
         opened(path)
 
 
+@pytest.mark.parametrize("library", ["earliest", "latest"])
+@pytest.mark.parametrize("place", [None, 64])
+def test_texts_that_claim_gigabytes(library, place, tmp_path):
+    """The HDF5 library would take the memory before it reads the text."""
+    path = tmp_path / "long.h5"
+    with h5py.File(path, "w", libver=library) as file:
+        file.attrs["model_config"] = "x" * 1013
+    data = bytearray(path.read_bytes())
+    start = data.find(np.uint32(1013).tobytes(), data.find(b"model_config\0"))
+    data[start : start + 4] = np.uint32(2**32 - 16).tobytes()
+    if place is not None:  # the heap is elsewhere too
+        data[start + 4 : start + 12] = np.uint64(place).tobytes()
+    path.write_bytes(data)
+    with refused("a text in it is longer than the file"):
+        opened(path)
+
+
+def test_attributes_of_other_types(tmp_path):
+    path = tmp_path / "type.h5"
+    with h5py.File(path, "w") as file:
+        data = np.empty(1, object)
+        data[0] = np.zeros(3)
+        file.attrs.create("model_config", data, dtype=h5py.vlen_dtype("f8"))
+    with refused("an attribute is not made of texts"):
+        opened(path)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_random_changes_end_in_a_value_error_or_a_model(name, tmp_path):
     rng = np.random.default_rng(SMALL.index(name))
