@@ -324,6 +324,27 @@ def test_attributes_of_other_types(tmp_path):
         opened(path)
 
 
+def test_addresses_that_no_file_can_have(tmp_path):
+    path = tmp_path / "far.keras"
+    with zipfile.ZipFile(FOLDER / f"{NAME}.keras") as old, zipfile.ZipFile(path, "w") as new:
+        for one in old.namelist():
+            data = bytearray(old.read(one))
+            if one == "model.weights.h5":
+                data[64:72] = np.uint64(2**63 + 8).tobytes()  # of the first group
+            new.writestr(one, bytes(data))
+    with refused("far.keras' is damaged"):
+        opened(path)
+
+
+@pytest.mark.parametrize("value", [True, 3, "mse", [1]])
+def test_a_configuration_of_compile_of_another_type(value, tmp_path):
+    def change(config):
+        config["compile_config"] = value
+
+    with refused(r"The configuration of `compile` must be a dict\. Received: "):
+        opened(changed(tmp_path, change, suffix=".keras"))
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_random_changes_end_in_a_value_error_or_a_model(name, tmp_path):
     rng = np.random.default_rng(SMALL.index(name))

@@ -9,6 +9,7 @@ import pytest
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese._backend import exact_interpolations
+from keras_balanced_siamese.legacy._compile import Reader
 from keras_balanced_siamese.legacy._graph import build_model
 from keras_balanced_siamese.legacy._objects import Objects, has_masks
 
@@ -146,6 +147,19 @@ def test_a_class_of_others_with_the_name_of_one_of_keras_is_unknown(one):
 def test_a_function_of_others_with_the_name_of_one_of_keras_is_unknown(name):
     with pytest.raises(ValueError, match=r"An activation is unknown\. Pass custom_objects="):
         built(layer("Dense", units=3, activation=name), (4,))
+
+
+@pytest.mark.parametrize("name", ["kullback_leibler_divergence", "logcosh", "mse"])
+def test_names_of_losses_that_keras_3_has_changed(name):
+    reader = Reader(Objects({}, {}), returns_distance=False)
+    y, p = np.array([[0.2, 0.8]], "float32"), np.array([[0.5, 0.5]], "float32")
+    formula = {
+        "kullback_leibler_divergence": np.sum(y * np.log(y / p)),
+        "logcosh": np.mean(np.log(np.cosh(p - y))),
+        "mse": np.mean((p - y) ** 2),
+    }
+    found = keras.losses.get(reader.loss(name))(y, p)
+    np.testing.assert_allclose(np.ravel(found), formula[name], rtol=1e-5)
 
 
 @keras3
