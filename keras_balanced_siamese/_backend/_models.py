@@ -15,7 +15,9 @@ forgets_training = hasattr(keras, "ops")  # the argument training=True of a call
 merges_masks_by_or = hasattr(keras, "ops")  # in `Add`, `Concatenate` and so on
 opens_keras_2 = not hasattr(keras, "ops")
 has_addons = not hasattr(keras, "ops") and importlib.util.find_spec("tensorflow_addons") is not None
-layers_without_parity = ("RandomCrop",) if hasattr(keras, "ops") else ()  # whose `predict` is not that of Keras 2
+layers_without_parity = (
+    ("Discretization", "RandomCrop") if hasattr(keras, "ops") else ()
+)  # whose `predict` is not that of Keras 2
 _torch: Any = importlib.import_module("torch") if keras.backend.backend() == "torch" else None
 averages_padding = _torch is not None  # in an `AveragePooling2D` with padding="same", if it differs at both ends
 exact_interpolations = {"torch": ("bilinear", "nearest"), "jax": ("bilinear", "nearest", "lanczos3", "lanczos5")}.get(

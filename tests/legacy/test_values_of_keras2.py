@@ -178,7 +178,7 @@ def test_interpolations_of_other_values_are_refused(interpolation):
             built(one, (4, 4, 1))
 
 
-@pytest.mark.parametrize("class_name", ["StringLookup", "TextVectorization", "Discretization"])
+@pytest.mark.parametrize("class_name", ["StringLookup", "TextVectorization"])
 def test_what_adapt_has_learned_outside_of_the_configuration_is_missed(class_name):
     with pytest.raises(ValueError, match="by `adapt`, which the file keeps outside"):
         built(layer(class_name), (1,))
