@@ -2,7 +2,8 @@
 
     python -m keras_balanced_siamese.addons old.h5 new.keras [--lambda d=euclidean]
 
-It prints what was found and what became of it, saves the model, opens the new file and compares predictions.
+It saves the model, opens the new file and compares predictions: with those of the old file where Keras 2 runs and
+the file holds no code, else with those of the model before saving. It prints what was found and what became of it.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 
 from keras_balanced_siamese._custom_objects import custom_objects
 from keras_balanced_siamese._text import table
-from keras_balanced_siamese.legacy import Report, load_with_report
+from keras_balanced_siamese.legacy import Report, load_with_report, original_of
 
 SUMMARY = "Convert a model of Keras 2 to a file of the Keras in use."
 TOLERANCE = 1e-5  # of the largest prediction
@@ -30,14 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model, report = load_with_report(options.old, dict(options.replace or []), None, not options.no_compile)
     except (OSError, ValueError, ImportError) as error:
         sys.exit(f"{options.old}: {error}")
-    print(f"{options.old}, written by Keras {report.version}\n")
-    print(describe(model, report))
     model.save(options.new)
-    print(f"\n{options.new}: {_comparison(model, options.new)}")
+    verified = compared(model, options.old, options.new)
+    print(f"{options.old}, written by Keras {report.version}\n")
+    print(describe(model, report, verified))
+    print(f"\n{options.new} is saved")
 
 
-def describe(model: keras.Model, report: Report) -> str:
-    """Return a table of what was found and what became of it."""
+def describe(model: keras.Model, report: Report, verified: tuple[str, str]) -> str:
+    """Return a table of what was found and what became of it; `verified` is what predictions were compared, and how."""
     rows = [("part", "in the file", "now")]
     rows += [
         ("layers", str(report.n_layers), str(report.n_layers)),
@@ -48,23 +50,30 @@ def describe(model: keras.Model, report: Report) -> str:
     rows.append(("optimizer's state", "", report.optimizer))
     if not report.compiled:
         rows.append(("compile", "", "not compiled: call `model.compile` before `fit`"))
-    return table(rows)
+    return table([*rows, ("predictions", *verified)])
 
 
-def _comparison(model: keras.Model, path: Path) -> str:
-    """Compare the predictions of the model and of the file; raise if they differ."""
+def compared(model: keras.Model, old: Path, new: Path) -> tuple[str, str]:
+    """Compare the predictions of the new file with those of the old one, or of the model; exit if they differ."""
     inputs = _random_inputs(model)
     if inputs is None:
-        return "saved; not compared, because it takes texts"
-    reloaded = keras.models.load_model(path, custom_objects=custom_objects(), compile=False)
-    models: list[Any] = [model, reloaded]
-    before, after = (_flat(one.predict(inputs, verbose=0)) for one in models)
-    worst = max(
-        np.abs(one - other).max() / max(np.abs(one).max(), 1e-30) for one, other in zip(before, after, strict=True)
-    )
+        return "not compared", "it takes texts"
+    original, reason = original_of(old)
+    reloaded: Any = keras.models.load_model(new, custom_objects=custom_objects(), compile=False)
+    reference: Any = model if original is None else original
+    before = _flat(reference.predict(inputs, verbose=0))
+    after = _flat(reloaded.predict(inputs, verbose=0))
+    worst = max(_difference(one, other) for one, other in zip(before, after, strict=True))
     if not worst <= TOLERANCE:
-        sys.exit(f"{path} predicts other values than the model, by {worst:.1e} of the largest one")
-    return f"opened again, predictions on random input equal to {worst:.1e}"
+        what = "the model before saving" if original is None else f"{old} in Keras 2"
+        sys.exit(f"{new} predicts other values than {what}, by {worst:.1e} of the largest one")
+    if original is None:
+        return f"not compared: {reason}", f"saved and opened again alone, equal to {worst:.1e} on random input"
+    return "those of Keras 2", f"equal to {worst:.1e} on random input"
+
+
+def _difference(before: np.ndarray, after: np.ndarray) -> float:
+    return float(np.abs(before - after.reshape(before.shape)).max() / max(np.abs(before).max(), 1e-30))
 
 
 def _random_inputs(model: keras.Model) -> Any:

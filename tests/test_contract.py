@@ -15,7 +15,11 @@ from keras_balanced_siamese._backend import registered
 PUBLIC = {name: value for name, value in vars(kbs).items() if callable(value) and not name.startswith("_")}
 DOCS = [path for path in (Path(__file__).parent.parent / "docs").glob("*.md") if path.name != "index.md"]
 CUSTOM = {"name": "mine", "dtype": "float64"}  # what every Keras object takes
-ARGUMENTS = {  # a value other than the default for each argument of a class that models are saved with
+ARGUMENTS = {
+    "axis": -1,
+    "data_format": "channels_first",
+    "pool_size": (3, 2),
+    "strides": (2, 1),  # a value other than the default for each argument of a class that models are saved with
     **CUSTOM,
     "alpha": 1.0,
     "arguments": {"y": 0.5},

@@ -22,9 +22,16 @@ from keras_balanced_siamese._backend._generation import set_name as set_name
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
 from keras_balanced_siamese._backend._generation import wide_numbers as wide_numbers
 from keras_balanced_siamese._backend._models import attach_state as attach_state
+from keras_balanced_siamese._backend._models import averages_padding as averages_padding
+from keras_balanced_siamese._backend._models import exact_interpolations as exact_interpolations
+from keras_balanced_siamese._backend._models import forgets_training as forgets_training
 from keras_balanced_siamese._backend._models import has_addons as has_addons
 from keras_balanced_siamese._backend._models import is_stack_readable as is_stack_readable
+from keras_balanced_siamese._backend._models import layers_without_parity as layers_without_parity
+from keras_balanced_siamese._backend._models import mask_of as mask_of
+from keras_balanced_siamese._backend._models import merges_masks_by_or as merges_masks_by_or
 from keras_balanced_siamese._backend._models import metrics_of as metrics_of
+from keras_balanced_siamese._backend._models import opens_keras_2 as opens_keras_2
 from keras_balanced_siamese._backend._models import tf_dataset as tf_dataset
 from keras_balanced_siamese._backend._prediction import predict as predict
 from keras_balanced_siamese._backend._processes import ALONE as ALONE

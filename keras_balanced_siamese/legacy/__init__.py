@@ -4,4 +4,5 @@ from keras_balanced_siamese.legacy.addons_objects import addons_custom_objects a
 from keras_balanced_siamese.legacy.load import Report as Report
 from keras_balanced_siamese.legacy.load import load_legacy_model as load_legacy_model
 from keras_balanced_siamese.legacy.load import load_with_report as load_with_report
+from keras_balanced_siamese.legacy.original import original_of as original_of
 from keras_balanced_siamese.legacy.weights import load_legacy_weights as load_legacy_weights

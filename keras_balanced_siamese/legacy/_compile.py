@@ -21,6 +21,7 @@ FUNCTIONS = {  # functions and classes of tensorflow-addons with the same result
     "triplet_hard_loss": "TripletHardLoss",
 }
 WRAPPERS = ("Lookahead", "SWA", "MovingAverage")  # optimizers of tensorflow-addons around another one
+NAMES = {"kullback_leibler_divergence": "kl_divergence", "logcosh": "log_cosh"}  # of losses and metrics, in Keras 3
 SAME_OPTIMIZER = {"LazyAdam": "Adam", "SGDW": "SGD", "AdamW": "AdamW"}
 
 
@@ -40,6 +41,8 @@ def compile_arguments(compiled: Mapping[str, Any] | None, objects: Objects, mode
     """Return the arguments of `compile` that a file stands for."""
     if not compiled:
         return Compiled(None, [], [])
+    if not isinstance(compiled, Mapping):
+        raise ValueError(f"The configuration of `compile` must be a dict. Received: {short(compiled)}")
     reader = Reader(objects, _returns_distance(model))
     optimizer = compiled.get("optimizer_config", compiled.get("optimizer"))
     found = {
@@ -230,6 +233,7 @@ def _made(own: Any, config: Mapping[str, Any]) -> Any:
 def _function(module: Any, name: str, value: Any) -> Any:
     if _is_addons(value):
         raise NoCounterpart("neither Keras nor this package has it")
+    name = NAMES.get(name, name)
     try:
         if name in LOADERS:
             raise ValueError(name)

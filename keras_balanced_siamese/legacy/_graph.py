@@ -1,11 +1,13 @@
 """Models from the configurations of Keras 2: their layers are built and called again, node by node."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
+from keras_balanced_siamese._backend import forgets_training, mask_of
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._objects import Objects, Operation, called, class_name_of, mapping_in
 from keras_balanced_siamese.legacy._ops import OPERATIONS
@@ -64,12 +66,11 @@ def _part(config: Mapping[str, Any], objects: Objects, depth: int) -> Part:
     if is_model(config):
         return build_model(config, objects, depth + 1)
     inner = mapping_in(config, "config")
-    layer = objects.layer(config)
-    part = Part(str(config.get("name") or inner.get("name")), class_name_of(config), layer)
+    name, class_name = str(config.get("name") or inner.get("name")), class_name_of(config)
     wrapped = inner.get("layer")
     if isinstance(wrapped, Mapping) and is_model(wrapped):
-        raise ValueError(f"A model inside the wrapper {part.name!r} ({part.class_name}) is not supported")
-    return part
+        raise ValueError(f"A model inside the wrapper {name!r} ({class_name}) is not supported")
+    return Part(name, class_name, objects.layer(config))
 
 
 def _sequential(name: str, inner: Mapping[str, Any], objects: Objects, depth: int) -> Part:
@@ -121,6 +122,7 @@ class _Functional:
                 raise ValueError(f"Two layers of {self.name!r} have the name {part.name!r}")
             parts[part.name] = part
             calls += [(part, k, node) for k, node in enumerate(nodes)]
+        _pass_over_names(parts)
         self._set_first_nodes(parts, calls)
         while calls:
             ready = [one for one in calls if all(self._known(place) for place in references(one[2]))]
@@ -178,9 +180,16 @@ class _Functional:
         if isinstance(first, list) and len(first) == 1:
             first = first[0]
         layer = part.layer
+        if arguments.get("training") not in (None, False, 0) and forgets_training:
+            raise ValueError(
+                f"The layer {part.name!r} is called with training=True, which this Keras does not keep in `predict`. "
+                "Build the network in code and call `load_legacy_weights(model, path)`. Received: training=True"
+            )
         arguments = {key: value for key, value in arguments.items() if value is not None}
         if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(first, list):
             first, arguments["initial_state"] = first[0], first[1:]
+        if "initial_state" in arguments and (mask := mask_of(first)) is not None:
+            arguments.setdefault("mask", mask)  # which Keras 3 does not pass on to a call with several tensors
         found = called(f"the layer {part.name!r}", lambda: layer(first, **arguments))
         return list(found) if isinstance(found, (list, tuple)) else flat(found)
 
@@ -223,6 +232,14 @@ class _Functional:
             raise ValueError(f"The model {self.name!r} must have {key!r}. Received: {short(ends)}")
         found = self._value(ends)
         return found[0] if isinstance(found, list) and len(found) == 1 else found
+
+
+def _pass_over_names(names: Iterable[str]) -> None:
+    """Let Keras name the concatenations of masks in its graph in another way than the layers of the file."""
+    found = [re.fullmatch(r"concatenate(?:_(\d{1,4}))?", name) for name in names]
+    last = max((int(one[1] or 0) for one in found if one), default=-1)
+    while last >= 0 and int((*keras.layers.Concatenate().name.split("_"), "0")[1]) <= last:
+        pass
 
 
 def is_reference(data: Any) -> bool:

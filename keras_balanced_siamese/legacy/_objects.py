@@ -6,9 +6,17 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_balanced_siamese._backend import (
+    averages_padding,
+    exact_interpolations,
+    layers_without_parity,
+    merges_masks_by_or,
+)
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._ops import OPERATIONS
-from keras_balanced_siamese.legacy.activations import legacy_hard_sigmoid
+from keras_balanced_siamese.legacy.activations import legacy_gelu, legacy_hard_sigmoid
+from keras_balanced_siamese.legacy.merging import MERGING
+from keras_balanced_siamese.legacy.pooling import LegacyAveragePooling
 
 PARTS: dict[str, tuple[Any, Any]] = {  # end of an argument's name -> module and class of what it may be
     "initializer": (keras.initializers, keras.initializers.Initializer),
@@ -32,6 +40,7 @@ LOST = {  # argument that Keras 3 lacks -> the values with which it had no effec
     "input_length": None,
     "input_shape": None,
     "key_shape": None,
+    "noise_shape": (None,),
     "query_shape": None,
     "ragged": (False,),
     "renorm": (False,),
@@ -39,11 +48,21 @@ LOST = {  # argument that Keras 3 lacks -> the values with which it had no effec
     "renorm_momentum": None,
     "sparse": (False,),
     "time_major": (False,),
+    "trainable": None,
     "value_shape": None,
     "virtual_batch_size": (None,),
+    "vocabulary_size": None,
 }
 OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
 SYNONYMS = {"SyncBatchNormalization": "BatchNormalization"}
+ADDONS = {"Addons>gelu": legacy_gelu, "Addons>mish": getattr(keras.activations, "mish", None)}
+NEEDED = {  # what `adapt` leaves outside the configuration
+    "Discretization": "bin_boundaries",
+    "IntegerLookup": "vocabulary",
+    "StringLookup": "vocabulary",
+    "TextVectorization": "vocabulary",
+}
+OWN_MODULES = ("builtins", "keras", "tensorflow", "tf_keras")  # where Keras 2 is at home
 
 
 class Operation(NamedTuple):
@@ -60,10 +79,11 @@ class Objects:
     Args:
         custom_objects: Classes and functions of the caller, by their names in files.
         lambda_map: Layers for the `Lambda` layers, by their names.
+        has_masks: Whether the model has masks.
     """
 
-    def __init__(self, custom_objects: Mapping[str, Any], lambda_map: Mapping[str, Any]):
-        self.custom_objects, self.lambda_map = custom_objects, lambda_map
+    def __init__(self, custom_objects: Mapping[str, Any], lambda_map: Mapping[str, Any], has_masks: bool = False):
+        self.custom_objects, self.lambda_map, self.has_masks = custom_objects, lambda_map, has_masks
         self.replaced: list[tuple[str, str, str]] = []  # name of a layer, what it was, what took its place
 
     def layer(self, config: Mapping[str, Any]) -> Any:
@@ -82,14 +102,23 @@ class Objects:
         if own is not None:
             changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
             return called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
-        cls = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
-        if not (inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)) or class_name in FOREIGN:
+        cls: Any = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
+        if self.has_masks and merges_masks_by_or:
+            cls = MERGING.get(class_name, cls)
+        is_layer = inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)
+        if not is_layer or class_name in FOREIGN or is_foreign(config):
             raise ValueError(
                 f"The class of the layer {name!r} is unknown. Pass custom_objects={{{class_name!r}: ...}}. "
-                f"Received: {short(class_name)}"
+                f"Received: {short(config.get('registered_name') or class_name)}"
             )
+        self._check_values(class_name, name, arguments)
         accepted = self._arguments(class_name, name, cls, arguments)
-        return called(f"the layer {name!r} ({class_name})", lambda: cls(**accepted))
+        layer = called(f"the layer {name!r} ({class_name})", lambda: cls(**accepted))
+        if averages_padding and class_name.startswith("AveragePooling") and layer.padding == "same":
+            return LegacyAveragePooling(
+                layer.pool_size, layer.strides, layer.data_format, name=name, dtype=layer.dtype_policy
+            )
+        return layer
 
     def part(self, kind: str, value: Any) -> Any:
         """Build an initializer, regularizer, constraint or activation; `kind` is a key of `PARTS`.
@@ -106,7 +135,10 @@ class Objects:
         own = self._custom({"class_name": name} if isinstance(value, str) else {**value, "class_name": name})
         if own is None and kind == "activation" and name == "hard_sigmoid":
             return legacy_hard_sigmoid
-        found = own if own is not None else _in_module(*PARTS[kind], name)
+        foreign = not isinstance(value, str) and is_foreign({**value, "class_name": name})
+        found = (
+            own if own is not None else ADDONS.get(name) if foreign or ">" in name else _in_module(*PARTS[kind], name)
+        )
         if found is None:
             raise ValueError(f"An {kind} is unknown. Pass custom_objects={{{name!r}: ...}}. Received: {short(value)}")
         if not inspect.isclass(found) and kind == "activation":
@@ -115,6 +147,27 @@ class Objects:
             raise ValueError(f"The configuration of an {kind} must be a dict. Received: {short(arguments)}")
         accepted = {key: one for key, one in arguments.items() if key != "dtype"}
         return called(f"the {kind} {name!r}", lambda: found(**accepted))
+
+    def _check_values(self, class_name: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Refuse a layer that would have other values than in Keras 2."""
+        interpolation = arguments.get("interpolation", "nearest")
+        if class_name in layers_without_parity:
+            raise ValueError(
+                f"The layer {name!r} has other values in this Keras than in Keras 2. "
+                f"Pass custom_objects={{{class_name!r}: ...}}. Received: {class_name}"
+            )
+        if class_name in ("Resizing", "UpSampling2D") and interpolation not in exact_interpolations:
+            raise ValueError(
+                f"The layer {name!r} ({class_name}) has other values on this backend than in Keras 2. Use the backend "
+                f"TensorFlow. Received: interpolation={short(interpolation)}"
+            )
+        needed = NEEDED.get(class_name)
+        if needed and arguments.get(needed) is None:
+            raise ValueError(
+                f"The layer {name!r} ({class_name}) learned its {needed!r} by `adapt`, which the file keeps outside of "
+                f"the configuration. Build the network in code with it, and call `load_legacy_weights(model, path)`. "
+                f"Received: {needed}=None"
+            )
 
     def _lambda(self, name: str) -> Any:
         if name not in self.lambda_map:
@@ -153,7 +206,7 @@ class Objects:
         return None
 
     def _arguments(self, class_name: str, name: str, cls: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        known = {one for base in cls.__mro__ for one in inspect.signature(base.__init__).parameters}
+        known = _parameters(cls)
         arguments: dict[str, Any] = {}
         for key, value in given.items():
             own_key = key if key in known else RENAMED.get((class_name, key), key)
@@ -225,14 +278,39 @@ def mapping_in(config: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value)
 
 
+def has_masks(value: Any) -> bool:
+    """Return whether a configuration has layers that make masks, or calls with a mask."""
+    if isinstance(value, Mapping):
+        own = value.get("class_name") == "Masking" or value.get("mask_zero") is True or value.get("mask") is not None
+        return own or any(map(has_masks, value.values()))
+    return isinstance(value, list) and any(map(has_masks, value))
+
+
+def is_foreign(config: Mapping[str, Any]) -> bool:
+    """Return whether an object is not of Keras, whatever its name is."""
+    names = [config.get("class_name"), config.get("registered_name")]
+    module = config.get("module")
+    registered = any(isinstance(one, str) and ">" in one for one in names)
+    return registered or (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES)
+
+
+def _parameters(cls: Any) -> set[str]:
+    """Return the names of the arguments that a class takes, also those that it passes on to its base."""
+    known: set[str] = set()
+    for base in cls.__mro__:
+        parameters = inspect.signature(base.__init__).parameters
+        known |= set(parameters)
+        if "__init__" in vars(base) and all(one.kind is not one.VAR_KEYWORD for one in parameters.values()):
+            break
+    return known
+
+
 def _in_module(module: Any, base: Any, name: str) -> Any:
     """Return a subclass of `base`, or a function if that is `None`, by its name in files of Keras 2."""
-    for own in (name, name.split(">")[-1]):
-        found = None if own.startswith("_") or own in LOADERS else getattr(module, own, None)
-        is_class = inspect.isclass(found)
-        if (is_class and issubclass(found, base)) if base is not None else (callable(found) and not is_class):
-            return found
-    return None
+    found = None if name.startswith("_") or name in LOADERS else getattr(module, name, None)
+    is_class = inspect.isclass(found)
+    fits = (is_class and issubclass(found, base)) if base is not None else (callable(found) and not is_class)
+    return found if fits else None
 
 
 def called(what: str, build: Callable[[], Any]) -> Any:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from keras_balanced_siamese._backend import native_operations, ops
 from keras_balanced_siamese._typing import Tensor
 
@@ -21,6 +23,7 @@ UNARY = {  # name in the file, if it is not that of the operation of Keras with 
     "math.is_nan": "isnan",
     "math.is_finite": "isfinite",
     "math.is_inf": "isinf",
+    "math.rint": "round",
     "nn.elu": "elu",
     "nn.relu": "relu",
     "nn.relu6": "relu6",
@@ -73,6 +76,8 @@ def _binary(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _reduction(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def call(input_tensor: Tensor, axis: Any = None, keepdims: bool | None = False, name: str | None = None) -> Tensor:
+        if operation is ops.mean and "int" in keras.backend.standardize_dtype(input_tensor.dtype):
+            raise ValueError("The mean of whole numbers, which TensorFlow rounds, is not known here")
         return operation(input_tensor, axis=_axes(axis), keepdims=bool(keepdims))
 
     return call
@@ -80,11 +85,19 @@ def _reduction(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _alike(x: Any, y: Any) -> tuple[Any, Any]:
     """Convert the one that is a constant to the type of the other, as TensorFlow does."""
+    if not hasattr(x, "dtype") and not hasattr(y, "dtype"):
+        x = ops.convert_to_tensor(x, dtype=_dtype_of_constant(x))
     if not hasattr(y, "dtype"):
         y = ops.convert_to_tensor(y, dtype=x.dtype)
     elif not hasattr(x, "dtype"):
         x = ops.convert_to_tensor(x, dtype=y.dtype)
     return x, y
+
+
+def _dtype_of_constant(value: Any) -> str:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return "bool" if isinstance(value, bool) else "int32" if isinstance(value, int) else "float32"
 
 
 def _axes(axis: Any) -> Any:
@@ -222,10 +235,40 @@ def _argument(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return call
 
 
-def _cumulative(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: Any = None) -> Tensor:
-    if exclusive or reverse:
-        raise ValueError("`cumsum` is known for exclusive=False and reverse=False only")
-    return ops.cumsum(x, axis=axis)
+def _cumulative(operation: str) -> Callable[..., Tensor]:
+    def call(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: Any = None) -> Tensor:
+        if exclusive or reverse:
+            raise ValueError(f"`{operation}` is known for exclusive=False and reverse=False only")
+        return getattr(ops, operation)(x, axis=axis)
+
+    return call
+
+
+def _where_zero(operation: Callable[[Tensor, Tensor], Tensor], of_first: bool) -> Callable[..., Tensor]:
+    """An operation that is 0 where its first or second argument is 0, whatever the other one is."""
+
+    def call(x: Any, y: Any, name: Any = None) -> Tensor:
+        x, y = _alike(x, y)
+        is_zero = (x if of_first else y) == 0
+        found = operation(*(ops.where(is_zero, ops.ones_like(x + y), one) for one in (x, y)))
+        return ops.where(is_zero, ops.zeros_like(found), found)
+
+    return call
+
+
+def _sort(values: Tensor, axis: int = -1, direction: str = "ASCENDING", name: Any = None) -> Tensor:
+    found = ops.sort(values, axis=axis)
+    return ops.flip(found, axis=axis) if direction == "DESCENDING" else found
+
+
+def _normalize(tensor: Tensor, ord: Any = "euclidean", axis: Any = None, name: Any = None) -> list[Tensor]:
+    norm = _norm(tensor, ord, axis, keepdims=True)
+    return [tensor / norm, norm]
+
+
+def _slice(input_: Tensor, begin: Any, size: Any, name: Any = None) -> Tensor:
+    ends = [None if length == -1 else start + length for start, length in zip(begin, size, strict=True)]
+    return input_[tuple(slice(start, end) for start, end in zip(begin, ends, strict=True))]
 
 
 def _like(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -268,24 +311,43 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "gather": _gather,
     "identity": lambda input, name=None: input,
     "keras.backend.batch_flatten": lambda x: ops.reshape(x, (-1, math.prod(x.shape[1:]))),
+    "ensure_shape": lambda x, shape, name=None: x,
     "linalg.matmul": _matmul,
     "linalg.norm": _norm,
+    "linalg.matrix_transpose": lambda a, name=None, conjugate=False: ops.swapaxes(a, -1, -2),
+    "linalg.normalize": _normalize,
+    "linalg.trace": lambda x, name=None: ops.trace(x, axis1=-2, axis2=-1),
+    "math.accumulate_n": lambda inputs, shape=None, tensor_dtype=None, name=None: _sum_of_all(inputs),
     "math.add_n": _sum_of_all,
+    "math.atan2": lambda y, x, name=None: ops.arctan2(*_alike(y, x)),
     "math.argmax": _argument(ops.argmax),
     "math.argmin": _argument(ops.argmin),
-    "math.cumsum": _cumulative,
+    "math.cumprod": _cumulative("cumprod"),
+    "math.cumsum": _cumulative("cumsum"),
     "math.l2_normalize": _l2_normalize,
+    "math.multiply_no_nan": _where_zero(lambda x, y: x * y, of_first=False),
+    "math.reciprocal_no_nan": lambda x, name=None: ops.divide_no_nan(ops.ones_like(x), x),
     "math.reduce_euclidean_norm": _euclidean_norm,
     "math.squared_difference": _squared_difference,
     "math.top_k": _top_k,
+    "math.xdivy": _where_zero(lambda x, y: x / y, of_first=True),
+    "math.xlog1py": _where_zero(lambda x, y: x * ops.log1p(y), of_first=True),
+    "math.xlogy": _where_zero(lambda x, y: x * ops.log(y), of_first=True),
     "nn.gelu": lambda features, approximate=False, name=None: ops.gelu(features, approximate=approximate),
     "nn.leaky_relu": lambda features, alpha=0.2, name=None: ops.leaky_relu(features, negative_slope=alpha),
     "nn.bias_add": lambda value, bias, data_format=None, name=None: ops.add(*_alike(value, bias)),
+    "nn.l2_loss": lambda t, name=None: ops.sum(ops.square(t)) / 2,
+    "nn.log_softmax": lambda logits, axis=-1, name=None: ops.log_softmax(logits, axis=-1 if axis is None else axis),
+    "nn.silu": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
     "nn.softmax": lambda logits, axis=-1, name=None: ops.softmax(logits, axis=-1 if axis is None else axis),
     "norm": _norm,
     "one_hot": lambda indices, depth, name=None: ops.one_hot(indices, depth),
     "ones_like": _like(ops.ones_like),
+    "repeat": lambda input, repeats, axis=None, name=None: ops.repeat(input, repeats, axis=axis),
     "reshape": _reshape,
+    "roll": lambda input, shift, axis, name=None: ops.roll(input, shift, axis=axis),
+    "slice": _slice,
+    "sort": _sort,
     "reverse": lambda tensor, axis, name=None: ops.flip(tensor, axis=_axes(axis)),
     "shape": _shape,
     "split": _split,

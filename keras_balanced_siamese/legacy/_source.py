@@ -71,6 +71,7 @@ def open_source(path: Path) -> Iterator[Source]:
         RuntimeError,
         EOFError,
         RecursionError,
+        OverflowError,
         NotImplementedError,
     ) as error:
         raise ValueError(f"{str(path)!r} is damaged, or no file of Keras 2: {type(error).__name__}: {error}") from error

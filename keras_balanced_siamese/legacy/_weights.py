@@ -27,7 +27,16 @@ def load_weights(part: Part, source: Source) -> int:
         raise ValueError(f"The file has no values for the weights {short([one.name for one in missing])}")
     for key, variable in variables.items():
         variable.assign(found[key])
+    refresh(part)
     return len(variables)
+
+
+def refresh(part: Part) -> None:
+    """Let each layer that keeps values computed from its weights compute them again."""
+    for layer, _ in leaves(part):
+        inner = getattr(layer, "layer", layer)
+        if isinstance(inner, keras.layers.Normalization):
+            inner.finalize_state()
 
 
 def leaves(part: Part, trainable: bool = True) -> Iterator[tuple[Any, bool]]:

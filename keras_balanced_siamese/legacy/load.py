@@ -18,7 +18,7 @@ from keras_balanced_siamese.layers.squared import SquaredDistance
 from keras_balanced_siamese.legacy._budget import bounded_weights
 from keras_balanced_siamese.legacy._compile import compile_arguments
 from keras_balanced_siamese.legacy._graph import Part, build_model
-from keras_balanced_siamese.legacy._objects import Objects
+from keras_balanced_siamese.legacy._objects import Objects, has_masks
 from keras_balanced_siamese.legacy._slots import restore_slots
 from keras_balanced_siamese.legacy._source import Source, elements_under, open_source
 from keras_balanced_siamese.legacy._weights import load_weights
@@ -113,7 +113,7 @@ def load_with_report(
                 f"{str(path)!r} was written by Keras {source.version}: open it with `keras.models.load_model`. "
                 "Some names in it mean something else in Keras 2"
             )
-        objects = Objects(_mapping("custom_objects", custom_objects), _layers(lambda_map))
+        objects = Objects(_mapping("custom_objects", custom_objects), _layers(lambda_map), has_masks(source.config))
         with bounded_weights(elements_under(source.weights)):
             part = build_model(source.config, objects)
         report = Report(source.version, n_layers=_size(part))

@@ -18,7 +18,7 @@ from keras_balanced_siamese.legacy._source import (
     names_in,
     open_source,
 )
-from keras_balanced_siamese.legacy._weights import fitting, keras2_order, paths, paths_of_layer, snake_case
+from keras_balanced_siamese.legacy._weights import fitting, keras2_order, paths, paths_of_layer, refresh, snake_case
 
 Row = tuple[str, list[Any], list[tuple[str, Any]]]  # name of the layer, its weights, places and arrays in the file
 
@@ -78,6 +78,7 @@ def load_legacy_weights(
         )
     for variable, values in assignments:
         variable.assign(values)
+    refresh(part_of(model))
     return found
 
 

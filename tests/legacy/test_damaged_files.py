@@ -297,6 +297,54 @@ def test_a_heap_of_texts_whose_objects_do_not_follow_each_other(tmp_path):
         opened(path)
 
 
+@pytest.mark.parametrize("library", ["earliest", "latest"])
+@pytest.mark.parametrize("place", [None, 64])
+def test_texts_that_claim_gigabytes(library, place, tmp_path):
+    """The HDF5 library would take the memory before it reads the text."""
+    path = tmp_path / "long.h5"
+    with h5py.File(path, "w", libver=library) as file:
+        file.attrs["model_config"] = "x" * 1013
+    data = bytearray(path.read_bytes())
+    start = data.find(np.uint32(1013).tobytes(), data.find(b"model_config\0"))
+    data[start : start + 4] = np.uint32(2**32 - 16).tobytes()
+    if place is not None:  # the heap is elsewhere too
+        data[start + 4 : start + 12] = np.uint64(place).tobytes()
+    path.write_bytes(data)
+    with refused("a text in it is longer than the file"):
+        opened(path)
+
+
+def test_attributes_of_other_types(tmp_path):
+    path = tmp_path / "type.h5"
+    with h5py.File(path, "w") as file:
+        data = np.empty(1, object)
+        data[0] = np.zeros(3)
+        file.attrs.create("model_config", data, dtype=h5py.vlen_dtype("f8"))
+    with refused("an attribute is not made of texts"):
+        opened(path)
+
+
+def test_addresses_that_no_file_can_have(tmp_path):
+    path = tmp_path / "far.keras"
+    with zipfile.ZipFile(FOLDER / f"{NAME}.keras") as old, zipfile.ZipFile(path, "w") as new:
+        for one in old.namelist():
+            data = bytearray(old.read(one))
+            if one == "model.weights.h5":
+                data[64:72] = np.uint64(2**63 + 8).tobytes()  # of the first group
+            new.writestr(one, bytes(data))
+    with refused("far.keras' is damaged"):
+        opened(path)
+
+
+@pytest.mark.parametrize("value", [True, 3, "mse", [1]])
+def test_a_configuration_of_compile_of_another_type(value, tmp_path):
+    def change(config):
+        config["compile_config"] = value
+
+    with refused(r"The configuration of `compile` must be a dict\. Received: "):
+        opened(changed(tmp_path, change, suffix=".keras"))
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_random_changes_end_in_a_value_error_or_a_model(name, tmp_path):
     rng = np.random.default_rng(SMALL.index(name))
