@@ -38,7 +38,7 @@ except ImportError as error:
     sys.exit(f'{error.name} is missing: pip install -e ".[recipes]"')
 
 
-SETTINGS = {"margin": 1.0, "learning_rate": 2e-3, "batch_size": 64, "class_sampling": "balanced"}
+SETTINGS = {"margin": 1.0, "learning_rate": 2e-3, "class_sampling": "balanced"}
 
 
 def main() -> None:
@@ -77,11 +77,14 @@ def open_mlflow(uri: str, artifacts: Path) -> None:
 def fit(train: tuple, validation: tuple, board: Path, options: argparse.Namespace) -> tuple:
     """Train with a row in both logs for each epoch; return the model and its last report."""
     x, y = train
-    model = siamese_network(x.shape[1:])
+    layers = [keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(32), keras.layers.UnitNormalization()]
+    model = kbs.siamese_model(keras.Sequential([keras.Input(x.shape[1:]), *layers], name="encoder"))
     loss = kbs.WeightedContrastiveLoss(margin=SETTINGS["margin"])
     model.compile(keras.optimizers.Adam(SETTINGS["learning_rate"]), loss)
-    chosen = {name: SETTINGS[name] for name in ("batch_size", "class_sampling")}
-    pairs = kbs.BalancedPairSequence(x, y, steps_per_epoch=options.steps, seed=0, **chosen)
+
+    shares = SETTINGS["class_sampling"]
+    pairs = kbs.BalancedPairSequence(x, y, steps_per_epoch=options.steps, class_sampling=shares, seed=0)
     report = kbs.VerificationReport(validation, class_counts=y, log_dir=board / "report")
     # after the report in the list, so that its figures are in `logs`
     to_mlflow = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: mlflow.log_metrics(logs, epoch))
@@ -116,20 +119,14 @@ def save_projector(folder: Path, embeddings: np.ndarray, x: np.ndarray, y: np.nd
     side = int(np.ceil(np.sqrt(len(x))))  # thumbnails in one square picture
     tiles = np.zeros((side**2, height, width))
     tiles[: len(x)] = x[..., 0]
-    picture = tiles.reshape(side, side, height, width).swapaxes(1, 2).reshape(side * height, side * width)
-    plt.imsave(folder / "images.png", picture, cmap="gray_r")
+    plt.imsave(
+        folder / "images.png", tiles.reshape(side, side, height, width).swapaxes(1, 2).reshape(side * height, -1)
+    )
     config = projector.ProjectorConfig()
     shown = config.embeddings.add(tensor_name="validation", tensor_path="vectors.tsv", metadata_path="labels.tsv")
     shown.sprite.image_path = "images.png"
     shown.sprite.single_image_dim.extend([width, height])
     projector.visualize_embeddings(str(folder), config)
-
-
-def siamese_network(shape: tuple[int, ...]) -> keras.Model:
-    """A small convolutional encoder on both sides."""
-    layers = [keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.Flatten()]
-    layers += [keras.layers.Dense(32), keras.layers.UnitNormalization()]
-    return kbs.siamese_model(keras.Sequential([keras.Input(shape), *layers], name="encoder"))
 
 
 def long_tailed_digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ A verifier is an encoder, a distance and a calibrated threshold in one file. Thi
 1. trains an encoder, chooses the threshold with 1 % false accepts on validation pairs, and saves the verifier;
 2. opens the file and looks at labelled pairs from the field, where the sensor has more noise;
 3. replaces the calibrated layer by one for the field, for two aims: again 1 % false accepts, and the least cost if one
-   pair in a hundred is similar and a miss costs as much as 20 false accepts;
+   pair in a hundred is similar and a miss costs as much as 50 false accepts;
 4. opens the new file and moves the threshold by hand.
 
 The data are synthetic vectors. Training, validation and field have different classes.
@@ -16,11 +16,11 @@ The data are synthetic vectors. Training, validation and field have different cl
 What to expect (the figures differ by backend):
 
                                   threshold  false accepts  false rejects  cost of 1,000 pairs
-    validation                        0.600           1.0%           4.1%                 18.2
-    field, old threshold              0.600           0.6%          17.6%                 41.1
-    field, 1 % false accepts          0.645           1.0%          12.5%                 34.9
-    field, least cost                 0.690           1.8%           8.3%                 34.4
-    moved by hand                     0.750           3.0%           4.7%                 39.6
+    validation                        0.600           1.0%           4.1%                 30.6
+    field, old threshold              0.600           0.6%          26.6%                139.2
+    field, 1 % false accepts          0.637           0.9%          21.5%                116.7
+    field, least cost                 0.796           4.7%           6.7%                 79.3
+    moved by hand                     0.750           3.3%           9.8%                 81.7
     The weights of the encoder are the same in both files: True
 """
 
@@ -38,7 +38,7 @@ import keras_balanced_siamese as kbs
 
 CENTRES = np.random.default_rng(7).normal(0, 2, size=(250, 32))  # of the classes
 CENTRES[:, 8:] = 0  # where nothing but noise is, which the encoder learns to ignore
-PRIOR, MISS, FALSE_ACCEPT = 0.01, 20, 1  # one pair in a hundred is similar; the costs of both errors
+PRIOR, MISS, FALSE_ACCEPT = 0.01, 50, 1  # one pair in a hundred is similar; the costs of both errors
 AIMS = {"1 % false accepts": {"far": 0.01}, "least cost": {"cost": (MISS, FALSE_ACCEPT)}}
 
 
@@ -48,8 +48,8 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     encoder = train_encoder(options)
     validation = labelled_pairs(range(100, 150), noise=0.5, seed=1)
-    field = labelled_pairs(range(150, 200), noise=0.7, seed=2)  # choose the new threshold
-    test = labelled_pairs(range(200, 250), noise=0.7, seed=3)  # show its errors: never on the pairs that chose it
+    field = labelled_pairs(range(150, 200), noise=0.8, seed=2)  # choose the new threshold
+    test = labelled_pairs(range(200, 250), noise=0.8, seed=3)  # show its errors: never on the pairs that chose it
 
     print(f"\n{'':<30}threshold  false accepts  false rejects  cost of 1,000 pairs")
     with tempfile.TemporaryDirectory() as folder:
