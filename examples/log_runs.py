@@ -12,8 +12,7 @@ Nothing here needs TensorFlow, unless it is the backend.
 What to expect (the figures differ by backend; MLflow prints lines about its new data base before):
 
     MLflow: 20 metrics, the last val_tail_eer is 0.194; files ['report.json', 'siamese.keras']
-    TensorBoard, report: ['events.out.tfevents...']
-    TensorBoard, train: ['events.out.tfevents...', 'images.png', 'labels.tsv', 'projector_config.pbtxt', 'vectors.tsv']
+    TensorBoard: ['events.out...', 'events.out...', 'images.png', 'labels.tsv', 'projector_config.pbtxt', 'vectors.tsv']
 """
 
 import argparse
@@ -62,8 +61,7 @@ def main() -> None:
     metrics = mlflow.get_run(run.info.run_id).data.metrics
     files = [file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id)]
     print(f"MLflow: {len(metrics)} metrics, the last val_tail_eer is {metrics['val_tail_eer']:.3f}; files {files}")
-    for name in ("report", "train"):
-        print(f"TensorBoard, {name}: {sorted(file.name for file in (board / name).iterdir())}")
+    print(f"TensorBoard: {sorted(file.name for file in board.rglob('*.*'))}")
 
 
 def open_mlflow(uri: str, artifacts: Path) -> None:
@@ -84,7 +82,7 @@ def fit(train: tuple, validation: tuple, board: Path, options: argparse.Namespac
     model.compile(keras.optimizers.Adam(SETTINGS["learning_rate"]), loss)
 
     shares = SETTINGS["class_sampling"]
-    pairs = kbs.BalancedPairSequence(x, y, steps_per_epoch=options.steps, class_sampling=shares, seed=0)
+    pairs = kbs.BalancedPairSequence(x, y, 64, steps_per_epoch=options.steps, class_sampling=shares, seed=0)
     report = kbs.VerificationReport(validation, class_counts=y, log_dir=board / "report")
     # after the report in the list, so that its figures are in `logs`
     to_mlflow = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: mlflow.log_metrics(logs, epoch))
@@ -115,17 +113,14 @@ def save_projector(folder: Path, embeddings: np.ndarray, x: np.ndarray, y: np.nd
     """Write vectors, labels and thumbnails as the projector of TensorBoard reads them."""
     np.savetxt(folder / "vectors.tsv", embeddings, delimiter="\t", fmt="%.5g")
     np.savetxt(folder / "labels.tsv", y, fmt="%s")  # one column has no header
-    height, width = x.shape[1:3]
     side = int(np.ceil(np.sqrt(len(x))))  # thumbnails in one square picture
-    tiles = np.zeros((side**2, height, width))
-    tiles[: len(x)] = x[..., 0]
-    plt.imsave(
-        folder / "images.png", tiles.reshape(side, side, height, width).swapaxes(1, 2).reshape(side * height, -1)
-    )
+    tiles = np.zeros((side, side, *x.shape[1:3]))
+    tiles.reshape(side**2, *x.shape[1:3])[: len(x)] = x[..., 0]
+    plt.imsave(folder / "images.png", tiles.swapaxes(1, 2).reshape(side * x.shape[1], -1), cmap="gray_r")
     config = projector.ProjectorConfig()
     shown = config.embeddings.add(tensor_name="validation", tensor_path="vectors.tsv", metadata_path="labels.tsv")
     shown.sprite.image_path = "images.png"
-    shown.sprite.single_image_dim.extend([width, height])
+    shown.sprite.single_image_dim.extend([x.shape[2], x.shape[1]])
     projector.visualize_embeddings(str(folder), config)
 
 
