@@ -213,7 +213,7 @@ EXPORTS = {
 }
 
 
-@pytest.mark.skipif(not hasattr(keras, "export"), reason="the example needs Keras 3.13")
+@pytest.mark.skipif(tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13), reason="needs Keras 3.13")
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # Keras's patch of tf2onnx
 @pytest.mark.filterwarnings("ignore:Converting a tensor to a Python", "ignore:torch.as_tensor results")  # PyTorch
 @pytest.mark.filterwarnings(
