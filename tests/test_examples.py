@@ -216,9 +216,7 @@ EXPORTS = {
 @pytest.mark.skipif(tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13), reason="needs Keras 3.13")
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # Keras's patch of tf2onnx
 @pytest.mark.filterwarnings("ignore:Converting a tensor to a Python", "ignore:torch.as_tensor results")  # PyTorch
-@pytest.mark.filterwarnings(
-    "ignore:You are using the legacy TorchScript-based ONNX:DeprecationWarning"
-)  # as Keras does
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras uses the older export of PyTorch
 def test_export_model(run):
     pytest.importorskip("sklearn")
     text = run("export_model.py", "--epochs", 1, "--steps", 10)
