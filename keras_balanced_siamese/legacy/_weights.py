@@ -82,7 +82,7 @@ def _of_h5(part: Part, group: Any) -> Iterator[tuple[int, np.ndarray]]:
 
 def _of_keras(part: Part, file: Any) -> Iterator[tuple[int, np.ndarray]]:
     used: set[str] = set()
-    for path, variable in paths(part, ""):
+    for path, variable in paths(part, "", LAYERS_OF_2_12 in file):
         used.add(path)
         yield id(variable), fitting(array_in(file, path), variable, path)
     names = [one.replace(f"{LAYERS_OF_2_12}/", "layers/") for one in arrays_under(file)]
@@ -102,16 +102,19 @@ def _of_checkpoint(part: Part, checkpoint: Checkpoint) -> Iterator[tuple[int, np
         yield id(variable), fitting(checkpoint.array(key), variable, name, name)
 
 
-def paths(part: Part, root: str) -> Iterator[tuple[str, Any]]:
-    """Yield the place in the file of each weight: containers number their parts by class."""
+def paths(part: Part, root: str, twice: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield the place in the file of each weight: containers number their parts by class.
+
+    Keras 2.12 counts the parts with weights twice.
+    """
     counts: dict[str, int] = {}
     for one in part.parts:
         kind = snake_case(one.class_name.split(">")[-1])
         k = counts.get(kind, 0)
-        counts[kind] = k + 1
+        counts[kind] = k + 1 + int(twice and bool(getattr(one.layer, "weights", ())))
         path = f"{root}layers/{kind}" + (f"_{k}" if k else "")
         if one.parts:
-            yield from paths(one, f"{path}/")
+            yield from paths(one, f"{path}/", twice)
         elif isinstance(one.layer, keras.layers.Layer):
             yield from paths_of_layer(one.layer, path)
 

@@ -13,6 +13,7 @@ import keras_balanced_siamese as kbs
 NAMES = sorted(
     str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*") if path.suffix in (".h5", ".keras") or path.is_dir()
 )
+INDEX_AND_DATA = ("variables/variables.index", "variables/variables.data-00000-of-00001")
 SAVED_MODELS = [name for name in NAMES if (FOLDER / name).is_dir()]
 
 
@@ -105,7 +106,7 @@ def test_what_does_not_fit_is_named_by_layer_and_nothing_is_set(bare, tmp_path):
     np.testing.assert_array_equal(network.get_layer("hidden").get_weights()[0], expected)
 
 
-@pytest.mark.parametrize("lost", ["variables/variables.index", "variables/variables.data-00000-of-00001"])
+@pytest.mark.parametrize("lost", INDEX_AND_DATA)
 def test_a_saved_model_without_a_file_is_refused(lost, tmp_path):
     path = shutil.copytree(FOLDER / "2.15/flat", tmp_path / "copy")
     (path / lost).unlink()
