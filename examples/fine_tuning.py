@@ -52,6 +52,9 @@ def main() -> None:
     report("Frozen network", encoder, *test_data)
 
     backbone.trainable = True
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False  # it keeps its means; in `fit`, Keras 3 ignores `backbone(image, training=False)`
     fit(encoder, batches, options.epochs, learning_rate=5e-4)  # it compiles again: this makes `trainable` effective
     report("All layers", encoder, *test_data)
 
@@ -86,9 +89,7 @@ def pretrained(x: np.ndarray, y: np.ndarray, epochs: int) -> keras.Model:
 def build_encoder(backbone: keras.Model) -> keras.Model:
     """The network, and a new layer on top of it."""
     image = keras.Input((SIZE, SIZE, 3))
-    # training=False: BatchNormalization keeps its moving averages, also when all layers are trained
-    features = backbone(image, training=False)
-    return keras.Model(image, keras.layers.Dense(32)(features), name="encoder")
+    return keras.Model(image, keras.layers.Dense(32)(backbone(image)), name="encoder")
 
 
 def fit(encoder: keras.Model, batches: kbs.BalancedBatchSequence, epochs: int, learning_rate: float) -> None:

@@ -17,6 +17,7 @@ DEPTH = 32  # of models inside models
 CONSTANT = "_CONSTANT_VALUE"
 FUNCTIONAL, SEQUENTIAL = ("Functional", "Model"), "Sequential"
 SHAPES = ("shape", "compat.v1.shape")
+TRAINING_ONLY = (keras.layers.BatchNormalization, keras.layers.Dropout)  # which act otherwise in training
 
 
 @dataclass
@@ -180,11 +181,15 @@ class _Functional:
         if isinstance(first, list) and len(first) == 1:
             first = first[0]
         layer = part.layer
-        if arguments.get("training") not in (None, False, 0) and forgets_training:
-            raise ValueError(
-                f"The layer {part.name!r} is called with training=True, which this Keras does not keep in `predict`. "
-                "Build the network in code and call `load_legacy_weights(model, path)`. Received: training=True"
-            )
+        if forgets_training and (training := arguments.get("training")) is not None:
+            if training:
+                raise ValueError(
+                    f"The layer {part.name!r} is called with training=True, which this Keras does not keep in "
+                    "`predict`. Build the network in code and call `load_legacy_weights(model, path)`. "
+                    "Received: training=True"
+                )
+            if any(isinstance(one, TRAINING_ONLY) and one.trainable for one in flat_layers(layer)):
+                self.objects.inferring.append(part.name)
         arguments = {key: value for key, value in arguments.items() if value is not None}
         if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)) and isinstance(first, list):
             first, arguments["initial_state"] = first[0], first[1:]
@@ -256,6 +261,12 @@ def references(data: Any) -> list[tuple[str, int, int]]:
         return own + (references(data[3]) if len(data) > 3 else [])
     inside = data.values() if isinstance(data, Mapping) else data if isinstance(data, list) else ()
     return [place for one in inside for place in references(one)]
+
+
+def flat_layers(layer: Any) -> list[Any]:
+    """List a layer, or the layers of a model and of the models in it."""
+    inside = layer.layers if isinstance(layer, keras.Model) else ()
+    return [leaf for one in inside for leaf in flat_layers(one)] or [layer]
 
 
 def flat(value: Any) -> list[Any]:

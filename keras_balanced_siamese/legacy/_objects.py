@@ -85,6 +85,7 @@ class Objects:
     def __init__(self, custom_objects: Mapping[str, Any], lambda_map: Mapping[str, Any], has_masks: bool = False):
         self.custom_objects, self.lambda_map, self.has_masks = custom_objects, lambda_map, has_masks
         self.replaced: list[tuple[str, str, str]] = []  # name of a layer, what it was, what took its place
+        self.inferring: list[str] = []  # names of layers that `fit` calls in another way than Keras 2
 
     def layer(self, config: Mapping[str, Any]) -> Any:
         """Build a layer that is not a model.

@@ -32,6 +32,7 @@ class Report:
         version: Version of Keras that wrote the file.
         n_layers, n_weights: Numbers of layers, also inside others, and of arrays of weights.
         replaced: Kind or name, what it was, and what took its place.
+        inferring: Layers that Keras 2 called with `training=False` in `fit` too, which Keras 3 does not.
         missing: What has no counterpart.
         compiled: Whether the model is compiled.
         optimizer: What became of the state of the optimizer.
@@ -41,6 +42,7 @@ class Report:
     n_layers: int = 0
     n_weights: int = 0
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
+    inferring: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     optimizer: str = "not read"
     compiled: bool = False
@@ -60,7 +62,7 @@ def load_legacy_model(
     `tf.norm(a - b, axis=1)`, become layers that run on every backend.
 
     Args:
-        path: An `.h5` or `.keras` file of Keras 2.
+        path: An `.h5` or `.keras` file of Keras 2, or a SavedModel directory that `model.save` wrote.
         lambda_map: What takes the place of each `Lambda` layer, by its name: a layer, or `"euclidean"`, `"cosine"`,
             `"manhattan"` or `"squared"`, a distance of the two tensors on which the layer is called.
         custom_objects: Your own layers, losses, metrics and functions by their names in the file. Classes that are
@@ -78,7 +80,7 @@ def load_legacy_model(
 
     Warns:
         UserWarning: If a loss, a metric or an optimizer has no counterpart. Without loss or optimizer the model is not
-            compiled.
+            compiled. If a layer that acts otherwise in training is called with `training=False`.
 
     Examples:
         >>> model = load_legacy_model("old.h5", lambda_map={"d": "euclidean"})
@@ -86,6 +88,13 @@ def load_legacy_model(
         1.5
     """
     model, report = load_with_report(path, lambda_map, custom_objects, flag("compile", compile))
+    if report.inferring:
+        warnings.warn(
+            f"{Path(path).name!r} calls layers with training=False, which this Keras ignores in `fit`: "
+            f"{short(report.inferring)}. Predictions are not affected. Before `fit`, set `trainable = False` for their "
+            "`BatchNormalization` layers and `rate = 0` for their `Dropout` layers.",
+            stacklevel=2,
+        )
     if report.missing:
         warnings.warn(
             f"{Path(path).name!r} was compiled with what has no counterpart: {'; '.join(report.missing)}. "
@@ -119,6 +128,7 @@ def load_with_report(
         report = Report(source.version, n_layers=_size(part))
         report.n_weights = load_weights(part, source)
         report.replaced += objects.replaced
+        report.inferring += objects.inferring
         if compile:
             _compile(part, source, objects, report)
         return part.layer, report

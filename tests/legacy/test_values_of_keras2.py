@@ -240,3 +240,27 @@ def test_a_normalization_uses_the_weights_of_the_file(tmp_path):
     again = build_model(config, Objects({}, {})).layer
     kbs.load_legacy_weights(again, tmp_path / "old.h5")
     np.testing.assert_allclose(again.predict(x, verbose=0), (x - mean) / np.sqrt(variance), rtol=1e-5)
+
+
+def frozen_tower(trainable):
+    """A model that calls its tower with training=False, as fine-tuning with Keras 2 does."""
+    first = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4], "name": "t"}}
+    norm = {"class_name": "BatchNormalization", "config": {"name": "norm", "trainable": trainable}}
+    tower = {"class_name": "Sequential", "name": "tower", "config": {"name": "tower", "layers": [first, norm]}}
+    tower["inbound_nodes"] = [[["x", 0, 0, {"training": False}]]]
+    x = {"class_name": "InputLayer", "name": "x", "config": {"batch_input_shape": [None, 4], "name": "x"}}
+    inner = {"name": "m", "layers": [x, tower], "input_layers": [["x", 0, 0]], "output_layers": [["tower", 1, 0]]}
+    return {"class_name": "Functional", "config": inner}
+
+
+@keras3
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_call_with_training_false_is_named_where_fit_ignores_it(trainable):
+    objects = Objects({}, {})
+    model = build_model(frozen_tower(trainable), objects).layer
+    assert objects.inferring == (["tower"] if trainable else [])
+    before = model.get_weights()
+    model.compile("sgd", "mse")
+    model.fit(5 + VALUES[:, :4, 0, 0], np.zeros((2, 4)), verbose=0)
+    assert np.array_equal(before[2], model.get_weights()[2]) != trainable
