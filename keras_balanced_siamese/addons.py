@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         model, report = load_with_report(options.old, dict(options.replace or []), None, not options.no_compile)
     except (OSError, ValueError, ImportError) as error:
-        sys.exit(f"{options.old}: {error}")
+        hint = "\nHere, `lambda_map` is the option --lambda LAYER=DISTANCE" if "lambda_map" in str(error) else ""
+        sys.exit(f"{options.old}: {error}{hint}")
     model.save(options.new)
     verified = compared(model, options.old, options.new)
     print(f"{options.old}, written by Keras {report.version}\n")

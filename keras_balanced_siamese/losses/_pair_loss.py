@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_balanced_siamese._backend import ops
+from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ClassWeights, Tensor
 from keras_balanced_siamese.class_weights import CountedWeights
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
@@ -27,6 +28,12 @@ class WeightedPairLoss(WeightedLoss):
         if isinstance(class_weight, Mapping) and set(class_weight) == {"similar", "different"}:
             labels = {"similar": self.similar_label, "different": 1 - self.similar_label}
             class_weight = {labels[name]: weight for name, weight in class_weight.items()}
+        elif isinstance(class_weight, Mapping) and set(class_weight) != {0, 1}:
+            raise ValueError(
+                "`class_weight` must map each label of pairs to a weight, with the keys 'similar' and 'different', or 0 "
+                "and 1. `class_weights(similar == 1)` computes such weights. "
+                f"Received: class_weight={short(dict(class_weight))}"
+            )
         return super()._aligned(class_weight)
 
     def get_config(self) -> dict[str, Any]:

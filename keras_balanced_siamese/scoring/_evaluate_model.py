@@ -1,5 +1,6 @@
 """Evaluation of a model on pairs or on samples with class labels."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -150,6 +151,13 @@ def _open(model: Any, data: Any) -> BalancedPairSequence | ReadyPairs | Samples:
     ready, inputs = looks_like_pairs(x, y), getattr(model, "inputs", None)
     if inputs and ends_in_scores(model):
         if len(leaves(x)) == len(inputs):  # what the model takes
+            if len(inputs) == 1 and not is_stacked(x):
+                warnings.warn(
+                    "The model has one input and returns one score, so each row of `x` is taken as a pair, and `y` as "
+                    "whether both of its items have the same class. If the rows are single items and the model is a "
+                    "classifier, these figures mean nothing: use `sklearn.metrics.average_precision_score`.",
+                    stacklevel=3,
+                )
             return ready_pairs(x, y, as_given=True)
         ready = len(inputs) == 2 and is_stacked(x)
     elif inputs and isinstance(x, (list, tuple, Mapping)):

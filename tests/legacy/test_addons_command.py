@@ -81,7 +81,7 @@ def test_what_is_missing_is_in_the_table(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nested_batch_normalization.h5", "new.keras"), "lambda_map="),
+        (("nested_batch_normalization.h5", "new.keras"), "the option --lambda LAYER=DISTANCE"),
         (("absent.h5", "new.keras"), "no file"),
         (("plain_class.h5", "new.h5"), "must end in .keras"),
         (("plain_class.h5", "new.keras", "--lambda", "d"), "must be LAYER=DISTANCE"),

@@ -342,13 +342,14 @@ def test_class_weight_is_live_read_only_and_checked(cls):
     np.testing.assert_allclose(per_item(loss, [0.0], [0.5]), per_item(cls(), [0.0], [0.5]) / 4, rtol=1e-6)
     with pytest.raises(TypeError):
         loss.class_weight[0] = 2.0
-    with pytest.raises(ValueError, match="Missing"):
+    with pytest.raises(ValueError, match="the keys 'similar'"):
         loss.class_weight = {1: 1.0}
 
 
 BAD_WEIGHTS = [
-    ({0: 1.0}, ValueError, "Missing"),
-    ({0: 1.0, 1: 1.0, 2: 1.0}, ValueError, "unknown"),
+    ({0: 1.0}, ValueError, "the keys 'similar' and 'different', or 0 and 1"),
+    ({0: 1.0, 1: 1.0, 2: 1.0}, ValueError, "the keys 'similar'"),
+    ({"similar": 1.0, "dissimilar": 1.0}, ValueError, "the keys 'similar'"),
     ({0: 1.0, 1: -1.0}, ValueError, ">= 0"),
     ({0: 1.0, 1: math.nan}, ValueError, "finite"),
     ({0: 1.0, 1: math.inf}, ValueError, "finite"),

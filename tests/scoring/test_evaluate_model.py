@@ -146,6 +146,13 @@ def test_pairs_as_the_model_takes_them():
     same(kbs.evaluate_model(model, (np.stack(sides, 1), similar), n_resamples=0), expected)
 
 
+def test_a_classifier_of_single_items_is_no_verifier():
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+    classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    with pytest.warns(UserWarning, match="each row of `x` is taken as a pair"):
+        kbs.evaluate_model(classifier, (x, np.arange(40) % 2), n_resamples=0)
+
+
 def test_labels_of_integers_for_a_model_without_known_inputs():
     class Verifier(keras.Model):
         def __init__(self):
