@@ -1,5 +1,7 @@
 """Weights of Keras 2 for a network that is built in code."""
 
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -42,7 +44,10 @@ def load_legacy_weights(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or layers do not fit and `skip_mismatch` is false; the message has a line
-            for each of them.
+            for each of them. If layers of a SavedModel have one name, and those around them other names here.
+
+    Warns:
+        UserWarning: If layers of a SavedModel without metadata have one name: only their order tells them apart.
 
     Examples:
         >>> old = load_legacy_model("old.h5", lambda_map={"d": "euclidean"}, compile=False)
@@ -162,6 +167,13 @@ def _stored_layers(model: Part, source: Source) -> tuple[dict[str, list[Variable
     """
     of_file = ["/".join(names) for names, _ in _places(source.config or {})]
     left, stored = list(source.weights.variables), {}
+    counts = Counter(one.name for one in left)
+    if not of_file and (twice := sorted({name.rpartition("/")[0] for name in counts if counts[name] > 1})):
+        warnings.warn(
+            f"Several layers of the file have one name: {short(twice)}. Without metadata in the file, they are told "
+            "apart only by their order: compare predictions with those of the old model.",
+            stacklevel=5,
+        )
     for name in of_file or [name for name, layer in _named_leaves(model) if layer.weights]:
         own = _first_of(name.split("/")[-1], left)
         if own:

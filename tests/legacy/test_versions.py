@@ -100,10 +100,11 @@ class Stored:
         return np.full((2, 2) if key.endswith("kernel") else 2, float(key[0]), "float32")
 
 
-def towers_of(monkeypatch, *names):
+def towers_of(monkeypatch, *names, bare=False):
     """A network of two towers in this order, and `load_legacy_weights` of a file with "first" and "second"."""
     layers = [{"config": {"name": one, "layers": [{"config": {"name": "dense"}}]}} for one in ("first", "second")]
-    source = Source("saved_model", {"config": {"layers": layers}}, None, "2.15", Stored(), None)
+    config = None if bare else {"config": {"layers": layers}}
+    source = Source("saved_model", config, None, "2.15", Stored(), None)
     monkeypatch.setattr(weights, "open_source", lambda path: nullcontext(source))
     inputs = [keras.Input((2,)) for _ in names]
     parts = [
@@ -126,6 +127,14 @@ def test_layers_of_one_name_in_towers_of_other_names_are_refused(monkeypatch):
     network = towers_of(monkeypatch, "left", "right")
     with pytest.raises(ValueError, match=r"several layers of this name.*first/dense.*second/dense"):
         kbs.load_legacy_weights(network, "old")
+
+
+def test_layers_of_one_name_are_in_order_without_metadata(monkeypatch):
+    network = towers_of(monkeypatch, "left", "right", bare=True)
+    with pytest.warns(UserWarning, match=r"one name: \['dense'\].*order") as caught:
+        kbs.load_legacy_weights(network, "old")
+    assert caught[0].filename == __file__
+    assert [int(network.get_layer(name).get_weights()[0].max()) for name in ("left", "right")] == [0, 1]
 
 
 def test_weights_of_the_other_direction_are_refused():
