@@ -1,5 +1,6 @@
 """Gallery of known items: search, identification, changes and files."""
 
+import copy
 import os
 import threading
 from typing import Any, NamedTuple
@@ -108,6 +109,7 @@ class Gallery:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._snapshot = copy.copy(self._snapshot)  # with an index of its own, as the changes of a copy are others
         self._changes = threading.Lock()
 
     @property

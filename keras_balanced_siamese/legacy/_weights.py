@@ -176,4 +176,11 @@ def fitting(values: np.ndarray | None, variable: Any, place: str, name: str | No
     own = variable.name.split("/")[-1].split(":")[0]
     if last is not None and not last.endswith(own):  # `depthwise_kernel` is `kernel` in Keras 3
         raise ValueError(f"The weights {variable.name!r} must have a name that ends in {own!r}. Received: {place!r}")
+    other = {"forward": "/backward_", "backward": "/forward_"}
+    path = getattr(variable, "path", variable.name)
+    if name is not None and any(f"/{side}_" in path and there in f"/{name}" for side, there in other.items()):
+        raise ValueError(
+            f"The weights {path!r} must have a name of the same direction: one of them was frozen alone when the file "
+            f"was written, which Keras 2 then lists last. Received: {place!r}"
+        )
     return values

@@ -1,5 +1,7 @@
 """Weights of Keras 2 for a network that is built in code."""
 
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_balanced_siamese._checks import flag
+from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._checkpoint import Checkpoint, Variable
 from keras_balanced_siamese.legacy._graph import Part
 from keras_balanced_siamese.legacy._source import (
@@ -41,7 +44,10 @@ def load_legacy_weights(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or layers do not fit and `skip_mismatch` is false; the message has a line
-            for each of them.
+            for each of them. If layers of a SavedModel have one name, and those around them other names here.
+
+    Warns:
+        UserWarning: If layers of a SavedModel without metadata have one name: only their order tells them apart.
 
     Examples:
         >>> old = load_legacy_model("old.h5", lambda_map={"d": "euclidean"}, compile=False)
@@ -103,7 +109,7 @@ def _rows(model: Part, source: Source) -> Iterator[Row]:
     if source.kind == "h5":
         yield from _rows_of_h5(model, source.weights)
     elif source.kind == "saved_model":
-        yield from _rows_of_checkpoint(model, source.weights)
+        yield from _rows_of_checkpoint(model, source)
     elif source.config is None:
         for place, variable in paths(model, ""):
             yield place, [variable], [(place, array_in(source.weights, place))]
@@ -134,17 +140,45 @@ def _rows_of_keras(model: Part, source: Source) -> Iterator[Row]:
             yield "/".join(names), [], [(place, None) for place in places]
 
 
-def _rows_of_checkpoint(model: Part, checkpoint: Checkpoint) -> Iterator[Row]:
+def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
     """Yield rows by the name of each weight, such as `dense/kernel`, in which the name of its layer is."""
-    left = list(checkpoint.variables)
-    for name, layer in _named_leaves(model):
-        variables = keras2_order(Part("", "", layer))
-        own = _first_of(layer.name, left) if variables else []
-        if own:
-            left = [one for one in left if one not in own]
-            yield name, variables, [(one.name, checkpoint.array(one.key)) for one in own]
+    checkpoint: Checkpoint = source.weights
+    stored, left = _stored_layers(model, source)
+    wanted = {name: keras2_order(Part("", "", layer)) for name, layer in _named_leaves(model) if layer.weights}
+    for name in sorted(wanted, key=lambda name: name not in stored):  # those in the same place first
+        last = name.split("/")[-1]
+        same = [name] if name in stored else [one for one in stored if one.split("/")[-1] == last]
+        if len(same) > 1:
+            raise ValueError(
+                f"Build the models around the layer {name!r} with the names of the old ones, because the file has "
+                f"several layers of this name. Received: {short(same)}"
+            )
+        if same:
+            yield name, wanted[name], [(one.name, checkpoint.array(one.key)) for one in stored.pop(same[0])]
+    left += [one for own in stored.values() for one in own]
     for place in dict.fromkeys(_place(one) for one in left):
         yield place, [], [(one.name, None) for one in left if _place(one) == place]
+
+
+def _stored_layers(model: Part, source: Source) -> tuple[dict[str, list[Variable]], list[Variable]]:
+    """Return the weights of each layer in the order of the file, and those that are left.
+
+    Without a configuration in the file, its layers are those of the model, in the same order.
+    """
+    of_file = ["/".join(names) for names, _ in _places(source.config or {})]
+    left, stored = list(source.weights.variables), {}
+    counts = Counter(one.name for one in left)
+    if not of_file and (twice := sorted({name.rpartition("/")[0] for name in counts if counts[name] > 1})):
+        warnings.warn(
+            f"Several layers of the file have one name: {short(twice)}. Without metadata in the file, they are told "
+            "apart only by their order: compare predictions with those of the old model.",
+            stacklevel=5,
+        )
+    for name in of_file or [name for name, layer in _named_leaves(model) if layer.weights]:
+        own = _first_of(name.split("/")[-1], left)
+        if own:
+            stored[name], left = own, [one for one in left if one not in own]
+    return stored, left
 
 
 def _first_of(name: str, variables: list[Variable]) -> list[Variable]:

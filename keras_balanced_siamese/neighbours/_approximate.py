@@ -7,6 +7,7 @@ import numpy as np
 
 INDEXES = ("exact", "usearch", "faiss")
 INSTALL = {"usearch": 'pip install "keras-balanced-siamese[gallery]"', "faiss": "pip install faiss-cpu"}
+ALONE = 4096  # vectors that usearch adds in one thread: several lose nodes of a small graph, which no link leads to
 
 
 class Usearch:
@@ -17,7 +18,7 @@ class Usearch:
 
     def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Add vectors `(n, d)` with new ids `(n,)`."""
-        self._index.add(ids, vectors)
+        self._index.add(ids, vectors, threads=1 if len(ids) <= ALONE else 0)
 
     def remove(self, ids: np.ndarray) -> bool:
         """Remove vectors; return whether the index can."""

@@ -33,6 +33,20 @@ def test_an_approximate_index_of_few_items_finds_all(kind, distance):
     assert sorted(gallery.search(ITEMS[1:2], k=3).indices[0].tolist()) == [0, 1, 2]
 
 
+def test_one_thread_builds_a_small_graph():
+    """Several threads leave some items without a link that leads to them, others each time."""
+    pytest.importorskip("usearch")
+    graphs = set()
+    for _ in range(5):
+        index = _approximate.make_index("usearch", 5)
+        vectors = np.random.default_rng(0).normal(size=(900, 5)).astype(np.float32)
+        for ids in np.split(np.arange(900), [600]):
+            index.add(ids, vectors[ids])
+        assert (index.search(vectors, 1)[:, 0] == np.arange(900)).all()
+        graphs.add(bytes(index.to_bytes()))
+    assert len(graphs) == 1
+
+
 @pytest.mark.parametrize("block", [4096, 7])
 def test_queries_are_asked_in_blocks(kind, block, monkeypatch):
     """The items are on a small grid, so many are equally distant."""

@@ -185,3 +185,14 @@ def test_a_gallery_with_an_index_can_be_copied_and_pickled(kind):
         again.add(items[:1] + 9.0, [50])
         check(again, np.concatenate([items, items[:1] + 9.0]), np.append(labels, 50))
     check(gallery, items, labels)
+
+
+def test_a_shallow_copy_and_its_original_change_apart(kind):
+    items, labels = noisy_classes(n=400)
+    gallery = Gallery(items[:200], labels[:200], index=kind)
+    gallery.search(items[:1])
+    again = copy.copy(gallery)
+    gallery.add(items[200:] + 9.0, labels[200:])
+    check(gallery, np.concatenate([items[:200], items[200:] + 9.0]), labels)
+    again.add(items[200:], labels[200:])
+    check(again, items, labels)

@@ -1,6 +1,7 @@
 """Files of older versions of TensorFlow, and SavedModel directories, open as those of Keras 2.15 do."""
 
 import shutil
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -9,6 +10,10 @@ from old_models import CUSTOM, lambdas, predictions, recorded
 from old_models import VERSIONS as FOLDER
 
 import keras_balanced_siamese as kbs
+from keras_balanced_siamese.legacy import weights
+from keras_balanced_siamese.legacy._checkpoint import Variable
+from keras_balanced_siamese.legacy._source import Source
+from keras_balanced_siamese.legacy._weights import fitting
 
 NAMES = sorted(
     str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*") if path.suffix in (".h5", ".keras") or path.is_dir()
@@ -84,6 +89,62 @@ def other_network():
     x = keras.Input((4,))
     h = keras.layers.Dense(4, name="hidden")(x)
     return keras.Model(x, keras.layers.Dense(4, name="last")(keras.layers.Dense(3, name="embedding")(h)))
+
+
+class Stored:
+    """The weights of a SavedModel: two towers with layers of one name, the second with other values."""
+
+    variables = tuple(Variable(f"dense/{name}", f"{k}/{name}") for k in (0, 1) for name in ("kernel", "bias"))
+
+    def array(self, key):
+        return np.full((2, 2) if key.endswith("kernel") else 2, float(key[0]), "float32")
+
+
+def towers_of(monkeypatch, *names, bare=False):
+    """A network of two towers in this order, and `load_legacy_weights` of a file with "first" and "second"."""
+    layers = [{"config": {"name": one, "layers": [{"config": {"name": "dense"}}]}} for one in ("first", "second")]
+    config = None if bare else {"config": {"layers": layers}}
+    source = Source("saved_model", config, None, "2.15", Stored(), None)
+    monkeypatch.setattr(weights, "open_source", lambda path: nullcontext(source))
+    inputs = [keras.Input((2,)) for _ in names]
+    parts = [
+        keras.Model(one, keras.layers.Dense(2, name="dense")(one), name=name)
+        for one, name in zip([keras.Input((2,)) for _ in names], names, strict=True)
+    ]
+    outputs = [part(one) for part, one in zip(parts, inputs, strict=True)]
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("names", [("first", "second"), ("second", "first")])
+def test_layers_of_one_name_in_two_towers_are_told_apart_by_the_towers(names, monkeypatch):
+    network = towers_of(monkeypatch, *names)
+    assert set(kbs.load_legacy_weights(network, "old")) == {"first/dense", "second/dense"}
+    for k, name in enumerate(("first", "second")):
+        assert [set(one.ravel()) for one in network.get_layer(name).get_weights()] == [{k}, {k}]
+
+
+def test_layers_of_one_name_in_towers_of_other_names_are_refused(monkeypatch):
+    network = towers_of(monkeypatch, "left", "right")
+    with pytest.raises(ValueError, match=r"several layers of this name.*first/dense.*second/dense"):
+        kbs.load_legacy_weights(network, "old")
+
+
+def test_layers_of_one_name_are_in_order_without_metadata(monkeypatch):
+    network = towers_of(monkeypatch, "left", "right", bare=True)
+    with pytest.warns(UserWarning, match=r"one name: \['dense'\].*order") as caught:
+        kbs.load_legacy_weights(network, "old")
+    assert caught[0].filename == __file__
+    assert [int(network.get_layer(name).get_weights()[0].max()) for name in ("left", "right")] == [0, 1]
+
+
+def test_weights_of_the_other_direction_are_refused():
+    layer = keras.layers.Bidirectional(keras.layers.LSTM(2), name="bi")
+    keras.Sequential([keras.Input((3, 2)), layer])
+    kernel = layer.forward_layer.weights[0]
+    values, name = np.ones(kernel.shape), "bi/{}_lstm_3/lstm_cell/kernel:0"
+    assert fitting(values, kernel, "here", name.format("forward")) is values
+    with pytest.raises(ValueError, match="same direction"):
+        fitting(values, kernel, "here", name.format("backward"))
 
 
 @pytest.mark.parametrize("bare", [False, True])
