@@ -30,8 +30,8 @@ class WeightedPairLoss(WeightedLoss):
             class_weight = {labels[name]: weight for name, weight in class_weight.items()}
         elif isinstance(class_weight, Mapping) and set(class_weight) != {0, 1}:
             raise ValueError(
-                "`class_weight` must map each label of pairs to a weight, with the keys 'similar' and 'different', or 0 and "
-                "1. `class_weights(similar == 1)` computes such weights. "
+                "`class_weight` must map each label of pairs to a weight, with the keys 'similar' and 'different', or "
+                "0 and 1. `class_weights(similar == 1)` computes such weights. "
                 f"Received: class_weight={short(dict(class_weight))}"
             )
         return super()._aligned(class_weight)
