@@ -152,9 +152,10 @@ def _entry(data: bytes) -> Entry:
     sizes = tuple(integer(dict(fields(one)), 1) for one in inside(data, 2, 2))
     if 7 in parts:
         raise ValueError("A SavedModel whose arrays are divided is not supported")
-    dtype, *place = (integer(parts, number) for number in (1, 3, 4, 5))
-    checksum = parts.get(6, b"")
-    return Entry(dtype, sizes, *place, int.from_bytes(checksum if isinstance(checksum, bytes) else b"", "little"))
+    dtype, shard, offset, size = (integer(parts, number) for number in (1, 3, 4, 5))
+    checksum = parts.get(6, b"")  # 4 bytes
+    number = int.from_bytes(checksum, "little") if isinstance(checksum, bytes) else -1
+    return Entry(dtype, sizes, shard, offset, size, number)
 
 
 def _table(path: Path) -> Iterator[tuple[str, bytes]]:
