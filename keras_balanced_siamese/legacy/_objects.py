@@ -281,10 +281,16 @@ def mapping_in(config: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def has_masks(value: Any) -> bool:
     """Return whether a configuration has layers that make masks, or calls with a mask."""
-    if isinstance(value, Mapping):
-        own = value.get("class_name") == "Masking" or value.get("mask_zero") is True or value.get("mask") is not None
-        return own or any(map(has_masks, value.values()))
-    return isinstance(value, list) and any(map(has_masks, value))
+    left = [value]  # not recursive, as the depth is limited later
+    while left:
+        one = left.pop()
+        if isinstance(one, Mapping):
+            if one.get("class_name") == "Masking" or one.get("mask_zero") is True or one.get("mask") is not None:
+                return True
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return False
 
 
 def is_foreign(config: Mapping[str, Any]) -> bool:
