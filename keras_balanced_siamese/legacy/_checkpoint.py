@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_balanced_siamese._text import short
+from keras_balanced_siamese.legacy._checksum import masked_checksum
 from keras_balanced_siamese.legacy._protobuf import fields, inside, integer, text, varint
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)  # the end of an index
@@ -34,13 +35,14 @@ TYPES = {  # number in the index -> type
 
 
 class Entry(NamedTuple):
-    """Type, shape and place of an array."""
+    """Type, shape, place and checksum of an array."""
 
     dtype: int
     shape: tuple[int, ...]
     shard: int
     offset: int
     size: int
+    checksum: int
 
 
 class Variable(NamedTuple):
@@ -103,7 +105,10 @@ class Checkpoint:
             raise ValueError(f"The file {name!r} ends before {key!r}")
         with path.open("rb") as file:
             file.seek(entry.offset)
-            return file.read(entry.size)
+            data = file.read(entry.size)
+        if entry.dtype != STRING and masked_checksum(data) != entry.checksum:
+            raise ValueError(f"The file {name!r} is damaged: {key!r} has another checksum")
+        return data
 
     def _variables(self) -> list[Variable]:
         entry = self._entries.get(GRAPH)
@@ -147,8 +152,10 @@ def _entry(data: bytes) -> Entry:
     sizes = tuple(integer(dict(fields(one)), 1) for one in inside(data, 2, 2))
     if 7 in parts:
         raise ValueError("A SavedModel whose arrays are divided is not supported")
-    dtype, *place = (integer(parts, number) for number in (1, 3, 4, 5))
-    return Entry(dtype, sizes, *place)
+    dtype, shard, offset, size = (integer(parts, number) for number in (1, 3, 4, 5))
+    checksum = parts.get(6, b"")  # 4 bytes
+    number = int.from_bytes(checksum, "little") if isinstance(checksum, bytes) else -1
+    return Entry(dtype, sizes, shard, offset, size, number)
 
 
 def _table(path: Path) -> Iterator[tuple[str, bytes]]:

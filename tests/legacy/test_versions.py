@@ -12,6 +12,7 @@ from old_models import VERSIONS as FOLDER
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese.legacy import weights
 from keras_balanced_siamese.legacy._checkpoint import Variable
+from keras_balanced_siamese.legacy._checksum import masked_checksum
 from keras_balanced_siamese.legacy._source import Source
 from keras_balanced_siamese.legacy._weights import fitting
 
@@ -201,3 +202,25 @@ def test_a_saved_model_with_changed_bytes_opens_or_is_refused(file, tmp_path):
         except ValueError:
             refused += 1
     assert refused > 5
+
+
+def test_changed_values_of_a_saved_model_are_refused(tmp_path):
+    path = shutil.copytree(FOLDER / "2.15/flat", tmp_path / "copy")
+    file = path / INDEX_AND_DATA[1]
+    data = bytearray(file.read_bytes())
+    place = data.index(opened(FOLDER / "2.15/flat").get_layer("hidden").get_weights()[0].tobytes())
+    data[place] ^= 1  # the last bit of a weight
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"damaged: 'layer_with_weights-0/kernel.*checksum"):
+        opened(path)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 100, 1023])
+def test_the_checksum_is_that_of_one_byte_after_another(n):
+    data, crc = bytes(range(251)) * 5, 0xFFFFFFFF
+    for byte in data[:n]:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    assert masked_checksum(data[:n]) == ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
