@@ -79,8 +79,8 @@ class BalancedPairSequence(EpochSequence):
             same for any number of workers.
         use_multiprocessing: Whether the workers are processes, in Python's default way. Threads suit transforms that
             read files or use NumPy, processes suit slow Python code. Where Python does not fork, processes need
-            picklable samples and transforms, and `if __name__ == "__main__":` in the script. Where it forks, JAX and
-            TensorFlow can hang in a transform: use NumPy. Processes cannot share an open h5py file: pass positions as
+            picklable samples and transforms, and `if __name__ == "__main__":` in the script. Where it forks, a
+            backend can hang in a transform: use NumPy. Processes cannot share an open h5py file: pass positions as
             `x`, and open the file in `transform`. A process that dies, for example because memory runs out, is an
             error that names the batch.
         max_queue_size: Largest number of batches that are loaded ahead.
