@@ -65,6 +65,10 @@ ops: Any = SimpleNamespace(
 
 misnamed_optimizers = {}
 PyDataset: Any = keras.utils.Sequence
+forgets_training = False
+layers_without_parity = ()
+merges_masks_by_or = False
+opens_keras_2 = True
 
 
 class Loss(keras.losses.Loss):
@@ -166,6 +170,11 @@ def set_name(layer: Any, name: str) -> None:
     """Rename a layer, unless a model uses it already: that model finds the calls of its layers by their names."""
     if not layer.inbound_nodes:
         layer._name = name
+
+
+def mask_of(_tensor: Any) -> Any:
+    """Return the mask that a layer has left on its output: none, as Keras finds it in any call."""
+    return None
 
 
 def is_baked_in(_variable: Any, _x: Tensor) -> bool:

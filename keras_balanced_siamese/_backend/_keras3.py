@@ -17,6 +17,10 @@ PyDataset: Any = keras.utils.PyDataset
 # On PyTorch, Keras saves these under a module name that the other backends cannot import
 MISNAMED = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Lion", "Nadam", "RMSprop", "SGD")
 misnamed_optimizers = {name: getattr(keras.optimizers, name) for name in MISNAMED}
+forgets_training = True  # the argument `training` of a call in a functional model
+layers_without_parity = ("Discretization", "RandomCrop")  # whose `predict` is not that of Keras 2
+merges_masks_by_or = True  # in `Add`, `Concatenate` and so on
+opens_keras_2 = False  # files whose code it would run
 
 
 class Loss(keras.losses.Loss):
@@ -97,6 +101,11 @@ class State(keras.losses.Loss):
 def set_name(layer: Any, name: str) -> None:
     """Rename a layer; its weights keep their paths."""
     layer.name = name
+
+
+def mask_of(tensor: Any) -> Any:
+    """Return the mask that a layer has left on its output, or `None`."""
+    return getattr(tensor, "_keras_mask", None)
 
 
 def is_baked_in(variable: Any, x: Tensor) -> bool:

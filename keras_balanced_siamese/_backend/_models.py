@@ -11,13 +11,7 @@ import numpy as np
 
 from keras_balanced_siamese._backend._generation import State
 
-forgets_training = hasattr(keras, "ops")  # the argument training=True of a call in a functional model
-merges_masks_by_or = hasattr(keras, "ops")  # in `Add`, `Concatenate` and so on
-opens_keras_2 = not hasattr(keras, "ops")
 has_addons = not hasattr(keras, "ops") and importlib.util.find_spec("tensorflow_addons") is not None
-layers_without_parity = (
-    ("Discretization", "RandomCrop") if hasattr(keras, "ops") else ()
-)  # whose `predict` is not that of Keras 2
 _torch: Any = importlib.import_module("torch") if keras.backend.backend() == "torch" else None
 averages_padding = _torch is not None  # in an `AveragePooling2D` with padding="same", if it differs at both ends
 exact_interpolations = {"torch": ("bilinear", "nearest"), "jax": ("bilinear", "nearest", "lanczos3", "lanczos5")}.get(
@@ -29,11 +23,6 @@ exact_interpolations = {"torch": ("bilinear", "nearest"), "jax": ("bilinear", "n
 def is_stack_readable() -> bool:
     """Return whether the call stack may be read: not while PyTorch compiles the bytecode of the caller."""
     return _torch is None or not _torch.compiler.is_compiling()
-
-
-def mask_of(tensor: Any) -> Any:
-    """Return the mask that a layer has left on its output, or `None` where Keras finds it in any call."""
-    return None if opens_keras_2 else getattr(tensor, "_keras_mask", None)
 
 
 def metrics_of(model: Any) -> list[Any]:

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from keras_balanced_siamese.neighbours import _exact
@@ -15,3 +17,12 @@ def kind(request):
     """The name of an installed index."""
     pytest.importorskip(request.param)
     return request.param
+
+
+@pytest.fixture
+def fast_switches():
+    """Let Python change threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

@@ -1,6 +1,5 @@
 import copy
 import pickle
-import sys
 import threading
 
 import numpy as np
@@ -17,15 +16,6 @@ CALLS = {
     "centroid": lambda gallery: gallery.identify([[10.0, 0.0]]).labels.tolist(),
     "items": lambda gallery: gallery.identify([[10.0, 0.0]], per_class=1).labels.tolist(),
 }
-
-
-@pytest.fixture
-def fast_switches():
-    """Let Python change threads as often as it can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def in_threads(*functions):

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from gallery.test_gallery_threads import fast_switches, in_threads  # noqa: F401
+from gallery.test_gallery_threads import in_threads
 from gallery.toy_gallery import noisy_classes
 
 from keras_balanced_siamese.gallery import Gallery
@@ -151,7 +151,7 @@ def test_an_interrupted_change_does_no_harm(kind, monkeypatch):
     check(gallery, items, labels)
 
 
-def test_names_are_right_while_another_thread_enrols(kind, fast_switches):  # noqa: F811
+def test_names_are_right_while_another_thread_enrols(kind, fast_switches):
     rng = np.random.default_rng(0)
     items = rng.normal(size=(200, 8))
     gallery = Gallery(items[:100], np.arange(100), index=kind, threshold=1e-9)
