@@ -7,11 +7,11 @@ The script takes the handwritten digits of scikit-learn and thins out most class
 three ways on as many images, and shows the error of each class on pairs of held-out samples:
 
 - plain: pairs as the data come, `WeightedContrastiveLoss`.
-- siamese: `BalancedPairSequence` with `RandomAffine`, embeddings of length 1, the same loss.
+- balanced: `BalancedPairSequence` with `RandomAffine`, embeddings of length 1, the same loss.
 - recipe: `BalancedBatchSequence` with `RandomAffine`, `WeightedSupervisedContrastiveLoss` with `feature_transfer`.
 
 The last two also have a cosine schedule of the learning rate. What to expect, mean error over ten seeds: rare classes
-18 % plain, 12 % siamese, 8 % recipe; other classes 7 %, 5 % and 2 %. Classes of four or five samples can differ.
+18 % plain, 12 % balanced, 8 % recipe; other classes 7 %, 5 % and 2 %. Classes of four or five samples can differ.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from sklearn.datasets import load_digits
 import keras_balanced_siamese as kbs
 
 RARE = 4  # classes that count as rare
-COLOURS = {"plain": "#8c8c8c", "siamese": "#56b4e9", "recipe": "#0072b2"}  # also distinct for colour-blind readers
+COLOURS = {"plain": "#8c8c8c", "balanced": "#56b4e9", "recipe": "#0072b2"}  # also distinct for colour-blind readers
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def train(name: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) 
     keras.utils.set_random_seed(options.seed)  # the same initial weights for all
     augment = None if name == "plain" else kbs.RandomAffine(rotation=0.12, scale=0.15)
     common = {"steps_per_epoch": options.steps, "seed": options.seed, "batch_transform": augment}
-    encoder = build_encoder(x, unit_length=name == "siamese")
+    encoder = build_encoder(x, unit_length=name == "balanced")
     if name == "recipe":
         data = kbs.BalancedBatchSequence(x, y, classes_per_batch=10, samples_per_class=12, **common)
         loss = kbs.WeightedSupervisedContrastiveLoss(feature_transfer=3)
