@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_balanced_siamese._checks import whole
 from keras_balanced_siamese._labels import Labels, encode_labels
+from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ArrayLike
 
 DRAWS = 50  # at most, for a share of the samples that is close to the share of the classes
@@ -58,6 +59,12 @@ def split_by_class(
         >>> len(train), len(validation), len(test)
         (72, 83, 94)
     """
+    if isinstance(test_size, bool) or not isinstance(test_size, Real):
+        raise TypeError(
+            "`test_size` must be a share of the classes or their number. Labels alone are split, and positions are "
+            "returned: `train, test = split_by_class(y)`, then `x[train], y[train]`. "
+            f"Received: test_size={short(test_size, 60)}"
+        )
     encoded = encode_labels(labels)
     n_test = _number_of_test_classes(test_size, len(encoded.classes))
     rng = np.random.default_rng(None if seed is None else whole("seed", seed, 0))
@@ -66,10 +73,6 @@ def split_by_class(
 
 
 def _number_of_test_classes(test_size: Any, n_classes: int) -> int:
-    if isinstance(test_size, bool) or not isinstance(test_size, Real):
-        raise TypeError(
-            f"`test_size` must be a share of the classes or their number. Received: test_size={test_size!r}"
-        )
     if n_classes < 2:
         raise ValueError(
             "A split by class needs samples of at least two classes. To split the samples of one class, use "

@@ -126,6 +126,7 @@ def test_a_dominating_class_is_in_the_larger_part():
         (["a", "b"], {"test_size": math.nan}, ValueError, "share between 0 and 1"),
         (["a", "b"], {"test_size": True}, TypeError, "test_size=True"),
         (["a", "b"], {"test_size": None}, TypeError, "test_size=None"),
+        (np.zeros((2, 3)), {"test_size": ["a", "b"]}, TypeError, r"`train, test = split_by_class\(y\)`"),
         (["a", "b"], {"seed": -1}, ValueError, "`seed`"),
         (["a", "b"], {"seed": 0.5}, TypeError, "`seed`"),
         (["a", "a"], {}, ValueError, "at least two classes.*train_test_split"),

@@ -196,3 +196,17 @@ def test_a_shallow_copy_and_its_original_change_apart(kind):
     check(gallery, np.concatenate([items[:200], items[200:] + 9.0]), labels)
     again.add(items[200:], labels[200:])
     check(again, items, labels)
+
+
+def test_a_call_that_began_before_a_removal_still_finds_what_was_removed(kind):
+    """It works on the items that there were when it began, while a newer call takes them out of the shared index."""
+    items, labels = noisy_classes(120, 4)
+    gallery = Gallery(items, labels, index=kind)
+    gallery.search(items[:5])
+    before = gallery._snapshot  # what a call reads first
+    removed = np.flatnonzero(np.asarray(labels) == labels[0])
+    gallery.remove(labels[0])
+    gallery.search(items[-5:])  # brings the index up to date
+    distances, found = before.nearest_items(items[removed], 1)
+    np.testing.assert_array_equal(found[:, 0], removed)
+    np.testing.assert_allclose(distances, 0, atol=1e-5)
