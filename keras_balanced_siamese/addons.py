@@ -47,6 +47,7 @@ def describe(model: keras.Model, report: Report, verified: tuple[str, str]) -> s
         ("weights", f"{report.n_weights} arrays", f"{model.count_params():,} numbers"),
     ]
     rows += [(kind, before, now) for kind, before, now in report.replaced]
+    rows += [(one, "training=False", "ignored in `fit`: see `trainable`") for one in report.inferring]
     rows += [("no counterpart", one, "left out") for one in report.missing]
     rows.append(("optimizer's state", "", report.optimizer))
     if not report.compiled:

@@ -128,7 +128,7 @@ def load_with_report(
         report = Report(source.version, n_layers=_size(part))
         report.n_weights = load_weights(part, source)
         report.replaced += objects.replaced
-        report.inferring += objects.inferring
+        report.inferring += dict.fromkeys(objects.inferring)
         if compile:
             _compile(part, source, objects, report)
         return part.layer, report

@@ -1,17 +1,21 @@
 """Parts of old models that Keras 3 has under the same name with other values."""
 
 import json
+import shutil
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from old_models import FOLDER
 
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese._backend import exact_interpolations
+from keras_balanced_siamese.addons import describe
 from keras_balanced_siamese.legacy._compile import Reader
 from keras_balanced_siamese.legacy._graph import build_model
 from keras_balanced_siamese.legacy._objects import Objects, has_masks
+from keras_balanced_siamese.legacy.load import load_with_report
 
 keras3 = pytest.mark.skipif(not hasattr(keras, "ops"), reason="Keras 2 has its own values")
 VALUES = np.random.default_rng(0).normal(size=(2, 7, 6, 3)).astype("float32")
@@ -264,3 +268,19 @@ def test_a_call_with_training_false_is_named_where_fit_ignores_it(trainable):
     model.compile("sgd", "mse")
     model.fit(5 + VALUES[:, :4, 0, 0], np.zeros((2, 4)), verbose=0)
     assert np.array_equal(before[2], model.get_weights()[2]) != trainable
+
+
+@keras3
+def test_a_warning_says_what_to_do_before_fit(tmp_path):
+    path = tmp_path / "old.h5"
+    shutil.copy(FOLDER / "nested_batch_normalization.h5", path)
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        tower = next(one for one in config["config"]["layers"] if one["name"] == "tower")
+        for node in tower["inbound_nodes"]:
+            node[0][3]["training"] = False
+        file.attrs["model_config"] = json.dumps(config)
+    model, report = load_with_report(path, {"d": "euclidean"}, None, True)
+    assert "training=False" in describe(model, report, ("", ""))
+    with pytest.warns(UserWarning, match=r"'old.h5' .*training=False.*\['tower'\]\. .*set `trainable = False`"):
+        kbs.load_legacy_model(path, lambda_map={"d": "euclidean"})
