@@ -125,6 +125,15 @@ def test_a_model_without_masks_keeps_the_layers_of_keras():
     assert type(Objects({}, {}).layer(layer("Add"))) is keras.layers.Add
 
 
+@pytest.fixture
+def without_addons(monkeypatch):
+    """Nothing is registered by tensorflow-addons, which another test may have imported."""
+    registered = keras.saving.get_custom_objects()
+    for name in [name for name in registered if name.startswith("Addons>")]:
+        monkeypatch.delitem(registered, name)
+
+
+@pytest.mark.usefixtures("without_addons")
 def test_the_gelu_of_tensorflow_addons_is_approximate():
     one = layer("Activation", activation="Addons>gelu")
     x = np.linspace(-3, 3, 7, dtype="float32")[None]
@@ -132,6 +141,7 @@ def test_the_gelu_of_tensorflow_addons_is_approximate():
     np.testing.assert_allclose(output(one, x), expected, atol=1e-6)
 
 
+@pytest.mark.usefixtures("without_addons")
 @pytest.mark.parametrize(
     "one",
     [
@@ -147,6 +157,13 @@ def test_a_class_of_others_with_the_name_of_one_of_keras_is_unknown(one):
         built(one, (4,))
 
 
+def test_a_class_that_tensorflow_addons_registered_is_taken():
+    addons = pytest.importorskip("tensorflow_addons", reason="runs in the addons lane")
+    one = layer("Addons>GroupNormalization", module=None, groups=2)
+    assert type(built(one, (4,)).layers[-1]) is addons.layers.GroupNormalization
+
+
+@pytest.mark.usefixtures("without_addons")
 @pytest.mark.parametrize("name", ["Addons>sparsemax", "Mine>relu"])
 def test_a_function_of_others_with_the_name_of_one_of_keras_is_unknown(name):
     with pytest.raises(ValueError, match=r"An activation is unknown\. Pass custom_objects="):
