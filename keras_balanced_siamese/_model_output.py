@@ -62,7 +62,7 @@ def higher_is_similar(model: Any, similar_label: int = 1) -> bool:
     known: set[Any] = {None if output is None else GROWS[output.kind] for output in outputs}
     if len(outputs) < 2:  # of several, one cannot tell which loss belongs to which
         of_losses = {loss.higher_is_similar for loss in losses if hasattr(loss, "higher_is_similar")}
-        of_losses |= {similar_label == 1 for loss in losses if _is_crossentropy(loss)}
+        of_losses |= {similar_label == 1 for loss in losses if is_crossentropy(loss)}
         is_probability = any(output is not None and output.kind == "probability" for output in outputs)
         known = of_losses if is_probability and of_losses else (known - {None}) | of_losses
     if len(known) != 1 or None in known:
@@ -86,5 +86,11 @@ def _passes_on(layer: Any) -> bool:
     return isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten))
 
 
-def _is_crossentropy(loss: Any) -> bool:
-    return isinstance(loss, keras.losses.BinaryCrossentropy) or loss in ("binary_crossentropy", "bce")
+def is_crossentropy(loss: Any) -> bool:
+    """Return whether a loss is a binary cross-entropy of Keras, which brings the output near to the label."""
+    known = keras.losses
+    classes = (known.BinaryCrossentropy, known.BinaryFocalCrossentropy)
+    functions = ("binary_crossentropy", "bce", "BCE", "binary_focal_crossentropy")
+    if isinstance(loss, str):
+        return loss in (*functions, *(one.__name__ for one in classes))
+    return isinstance(loss, classes) or loss in (known.binary_crossentropy, known.binary_focal_crossentropy)

@@ -17,6 +17,7 @@ from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeight
 from keras_balanced_siamese.loading import Loader, Prefetch, check_no_pairs, check_source, open_source
 from keras_balanced_siamese.sampling._class_sampler import ClassSampler
 from keras_balanced_siamese.sampling._fixed_attributes import check_assignment
+from keras_balanced_siamese.sampling._model_check import check_model
 from keras_balanced_siamese.sampling._process_parts import (
     check_agreement,
     check_processes,
@@ -90,6 +91,7 @@ class EpochSequence(PyDataset):
         super().__setattr__(name, value)
 
     def __len__(self) -> int:
+        check_model(self)
         check_processes(self)
         self._prefetch.save_random_state()
         self._slice_prefetch.save_random_state()
