@@ -11,6 +11,7 @@ from keras_balanced_siamese._backend import averages_gradients, gather, ops, rep
 from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._pairwise import SHRINK, PairMasks
 from keras_balanced_siamese._typing import ClassWeights, Tensor
+from keras_balanced_siamese.class_weights import CountedWeights
 from keras_balanced_siamese.losses._feature_transfer import mean_of_copies, with_transferred
 from keras_balanced_siamese.losses._weighted_loss import WeightedLoss
 
@@ -37,6 +38,7 @@ class WeightedBatchLoss(WeightedLoss):
     size: the engines average over the replicas.
 
     Attributes:
+        counts_classes: Whether the starting weights were computed from class counts.
         feature_transfer: Number of generated members for each item, see `with_transferred`. They are items of the batch
             like any other; the value of an item is the mean of its own loss and those of its generated members.
     """
@@ -48,6 +50,7 @@ class WeightedBatchLoss(WeightedLoss):
         if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
             kwargs["dtype"] = "float32"
         super().__init__(class_weight, None if class_weight is None else _class_labels(class_weight), **kwargs)
+        self.counts_classes = isinstance(class_weight, CountedWeights)
         if "16" in str(self.dtype):
             raise ValueError(
                 "`dtype` must be float32 or float64: class labels are cast to it, and half precision cannot hold them. "

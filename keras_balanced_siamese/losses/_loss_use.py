@@ -79,6 +79,11 @@ def _check_data(loss: Any, running: RunningModel) -> None:
         raise ValueError(REVERSED_LABELS)
     if kind is None and of_pairs:
         _check_pair_labels(running.y)
+    if not of_pairs and loss.live_weights is not None:
+        if kind is None:
+            _check_class_labels(loss, running.y)
+        else:
+            _check_classes(loss, running.x)
 
 
 def _check_pair_labels(y: Any) -> None:
@@ -99,6 +104,40 @@ def _check_pair_labels(y: Any) -> None:
             cure = ", 1 for similar: pass `y - 1` or `2 - y`"
         raise ValueError(
             f"Pair labels must be 0 and 1{cure}. Received: y with the values {short(np.unique(labels).tolist())}"
+        )
+
+
+def _check_class_labels(loss: Any, y: Any) -> None:
+    """Raise if an array of class labels has labels without a weight, whose loss would be NaN."""
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
+        return
+    unknown = np.unique(y[~np.isin(y, loss.live_weights.classes)])
+    if len(unknown):
+        raise ValueError(
+            f"`class_weight` of `{type(loss).__name__}` must have a weight for each label of `y`. "
+            f"Received: no weights for {short(unknown.tolist())}"
+        )
+
+
+def _check_classes(loss: Any, sequence: Any) -> None:
+    """Raise if the classes of a sequence are not those of the weights; warn if both correct the class frequency."""
+    given, classes = list(loss.class_weight), list(sequence.classes)
+    if given != classes and given != list(range(len(classes))):
+        raise ValueError(
+            f"`class_weight` of `{type(loss).__name__}` must have the classes of the sequence, which labels samples by "
+            "their positions among them. For weights by class: "
+            "`class_weight={k: weights[label] for k, label in enumerate(batches.classes)}`. "
+            f"Received: weights of {short(given)} and the classes {short(classes)}"
+        )
+    shares, weights = np.array(list(sequence.class_shares.values())), np.array(list(loss.class_weight.values()))
+    shares, weights = shares[shares > 0], weights[shares > 0]
+    counted = shares * weights
+    if loss.counts_classes and counted.max() > 2 * counted.min() * shares.max() / shares.min():
+        warnings.warn(
+            "Class frequency is corrected twice, by the batches and by the weights of the loss, which are computed "
+            "from class counts: leave out `class_weight`, or draw the batches with class_sampling='natural'. "
+            f"Received: {type(loss).__name__}(class_weight={short(dict(loss.class_weight))})",
+            stacklevel=4,
         )
 
 

@@ -25,6 +25,11 @@ class WeightedPairLoss(WeightedLoss):
     def _aligned(self, class_weight: Any) -> np.ndarray:
         if isinstance(class_weight, CountedWeights):
             _check_counted(class_weight)
+        if self.similar_label == 0 and isinstance(class_weight, Mapping) and True in map(_is_boolean, class_weight):
+            raise ValueError(
+                "With `similar_label=0`, True may mean a similar pair or the label 1: use the keys 'similar' and "
+                f"'different'. Received: class_weight={short(dict(class_weight))}"
+            )
         if isinstance(class_weight, Mapping) and set(class_weight) == {"similar", "different"}:
             labels = {"similar": self.similar_label, "different": 1 - self.similar_label}
             class_weight = {labels[name]: weight for name, weight in class_weight.items()}
@@ -50,6 +55,10 @@ class WeightedPairLoss(WeightedLoss):
         self.live_weights.record_pairs(ops.stop_gradient(labels), ops.stop_gradient(losses))
         weights = ops.cast(self.live_weights.tensor(), losses.dtype)
         return losses * (weights[0] * (1.0 - labels) + weights[1] * labels)
+
+
+def _is_boolean(label: Any) -> bool:
+    return isinstance(label, (bool, np.bool_))
 
 
 def _check_counted(class_weight: CountedWeights) -> None:

@@ -248,3 +248,50 @@ def test_numbers_that_are_no_probabilities_have_no_loss(wrong):
     found = np.asarray(loss([1.0, 0.0, 1.0, 0.0], [wrong, 0.25, 1.0, 0.0]))
     assert np.isnan(found[0])
     assert np.isfinite(found[1:]).all()
+
+
+# --- weights of classes -----------------------------------------------------------------------------------------------
+
+
+def fit_batches(x, y, class_weight, **options):
+    encoder = linear_encoder()
+    encoder.compile("sgd", kbs.WeightedTripletLoss(class_weight=class_weight))
+    return encoder.fit(kbs.BalancedBatchSequence(x, y, 3, 4, seed=0, **options), verbose=0).history["loss"]
+
+
+NAMES = np.repeat(["a", "b", "c", "d"], [40, 20, 10, 5])
+ITEMS = np.random.default_rng(1).normal(size=(75, 4)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"a": 1.0, "b": 1.0, "c": 2.0, "d": 3.0},  # of all data, of which the class "b" is held out
+        {"a": 1.0, "c": 2.0, "z": 3.0},
+        dict.fromkeys(range(4), 1.0),
+    ],
+)
+def test_weights_of_other_classes_than_those_of_the_sequence_are_refused(weights):
+    kept = NAMES != "b"
+    with pytest.raises(ValueError, match=r"must have the classes of the sequence.*enumerate.*'a', 'c', 'd'"):
+        fit_batches(ITEMS[kept], NAMES[kept], weights)
+
+
+@pytest.mark.parametrize("keys", [["a", "b", "c", "d"], [0, 1, 2, 3]])
+def test_weights_of_the_classes_of_the_sequence_are_taken(keys):
+    assert np.isfinite(fit_batches(ITEMS, NAMES, dict(zip(keys, [1.0, 1.0, 2.0, 2.0], strict=True)))).all()
+
+
+def test_labels_without_a_weight_are_refused():
+    encoder = linear_encoder()
+    encoder.compile("sgd", kbs.WeightedTripletLoss(class_weight={0: 1.0, 1: 2.0}))
+    with pytest.raises(ValueError, match=r"a weight for each label of `y`.*\[2, 5\]"):
+        encoder.fit(LEFT, np.array([0, 1, 2, 5] * 3), verbose=0)
+
+
+def test_class_frequency_is_not_corrected_twice():
+    weights = kbs.class_weights(NAMES)
+    with pytest.warns(UserWarning, match="corrected twice, by the batches and by the weights of the loss"):
+        fit_batches(ITEMS, NAMES, weights)
+    fit_batches(ITEMS, NAMES, dict(weights))  # chosen by the user, for hard classes
+    fit_batches(ITEMS, NAMES, weights, class_sampling="natural")

@@ -346,6 +346,14 @@ def test_class_weight_is_live_read_only_and_checked(cls):
         loss.class_weight = {1: 1.0}
 
 
+@pytest.mark.parametrize("cls", LOSSES)
+def test_booleans_are_no_keys_where_the_label_1_means_different(cls):
+    weights = kbs.class_weights(np.array([True] * 9 + [False]))
+    with pytest.raises(ValueError, match=r"True may mean a similar pair or the label 1.*keys 'similar'"):
+        cls(class_weight=weights, similar_label=0)
+    assert dict(cls(class_weight=weights).class_weight) == {0: 5.0, 1: np.float32(5 / 9)}
+
+
 BAD_WEIGHTS = [
     ({0: 1.0}, ValueError, "the keys 'similar' and 'different', or 0 and 1"),
     ({0: 1.0, 1: 1.0, 2: 1.0}, ValueError, "the keys 'similar'"),
