@@ -47,6 +47,14 @@ def losses_of(model: Any) -> list[Any]:
     return list(losses) if isinstance(losses, (list, tuple)) else [losses]
 
 
+def loss_distance(model: Any) -> str | None:
+    """Return the distance by which a loss of the model compares embeddings, "cosine" or "euclidean", if one does."""
+    for loss in losses_of(model):
+        if getattr(loss, "takes", None) == "embedding":
+            return "cosine" if getattr(loss, "distance", "cosine") == "cosine" else "euclidean"
+    return None
+
+
 def higher_is_similar(model: Any, similar_label: int = 1) -> bool:
     """Return whether the output of a model grows with similarity, according to its losses and its last layer.
 

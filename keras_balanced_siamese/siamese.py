@@ -1,6 +1,7 @@
 """Siamese model: two inputs, a shared encoder and a distance."""
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 
 from keras_balanced_siamese._backend import set_name
 from keras_balanced_siamese._checks import flag
+from keras_balanced_siamese._model_output import loss_distance
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.layers.euclidean import EuclideanDistance
 from keras_balanced_siamese.layers.probability import DistanceToProbability
@@ -96,6 +98,13 @@ def siamese_model(
         embeddings = SplitSides(name="split_sides")(_encode(encoder, _stack(left, right, "stack_sides")))
     else:
         embeddings = [_encode(encoder, left), _encode(encoder, right)]
+    if distance is None and loss_distance(encoder) == "cosine":
+        warnings.warn(
+            "The encoder is compiled with a loss on cosines, and this model compares by the Euclidean distance: pass "
+            "`CosineDistance()`, or `EuclideanDistance()` if it is meant. Received: distance=None and an encoder with "
+            f"loss={encoder.loss!r}",
+            stacklevel=2,
+        )
     output = _named(distance or EuclideanDistance(), "distance")(embeddings)
     shape = getattr(output, "shape", None)
     if shape is None or len(shape) < 1 or shape[0] is not None:  # such as a layer that stacks the two sides

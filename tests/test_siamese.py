@@ -41,6 +41,24 @@ def test_probability_output_falls_with_the_distance():
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(distance - 1)), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("loss", "warns"),
+    [
+        (kbs.WeightedSupervisedContrastiveLoss, True),
+        (lambda: kbs.WeightedTripletLoss(distance="cosine"), True),
+        (kbs.WeightedTripletLoss, False),
+    ],
+)
+def test_an_encoder_trained_on_cosines_is_not_compared_otherwise_without_a_warning(loss, warns, recwarn):
+    encoder = linear_encoder()
+    encoder.compile("sgd", loss())
+    kbs.siamese_model(encoder, kbs.CosineDistance())
+    kbs.siamese_model(encoder, kbs.EuclideanDistance())
+    assert not recwarn
+    kbs.siamese_model(encoder)
+    assert [("pass `CosineDistance()`" in str(one.message)) for one in recwarn] == [True] * warns
+
+
 def test_own_distance():
     model = kbs.siamese_model(linear_encoder(), keras.layers.Dot(axes=1))
     a = np.ones((1, 4))

@@ -66,7 +66,7 @@ def evaluate_model(
             last layer. Such scores are evaluated with a minus sign, which thresholds in the report have too.
         threshold: The score or distance at which pairs are accepted, as the model returns it. `None` means the
             threshold of the equal error rate of these pairs, with which figures at the threshold are slightly
-            optimistic.
+            optimistic. For a verifier that ends in a layer from `calibrate`, pass 0.5, its own.
         class_counts: See `evaluate_pairs`, also for the arguments below.
         far: False accept rates.
         costs: Costs of the detection costs.

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_balanced_siamese._model_output import losses_of, output_of
+from keras_balanced_siamese._model_output import loss_distance, losses_of, output_of
 from keras_balanced_siamese.losses import WeightedBatchLoss
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring._pairs import ReadyPairs, leaves
@@ -48,7 +48,4 @@ def returns_embeddings(model: Any, pairs: BalancedPairSequence | ReadyPairs) -> 
 
 def distance_of(model: keras.Model) -> str:
     """Return the distance between the embeddings of a model: "cosine" or "euclidean"."""
-    for loss in losses_of(model):
-        if isinstance(loss, WeightedBatchLoss):
-            return "cosine" if getattr(loss, "distance", "cosine") == "cosine" else "euclidean"
-    return "euclidean"
+    return loss_distance(model) or "euclidean"
