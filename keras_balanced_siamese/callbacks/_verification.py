@@ -18,9 +18,10 @@ from keras_balanced_siamese._text import log_name
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.callbacks._target import DataCallback
 from keras_balanced_siamese.callbacks._tensorboard import image_event, tensorboard
-from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, evaluate_pairs
+from keras_balanced_siamese.evaluation import FARS, PairReport, check_class_counts, check_pairs, evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring import (
+    ReadyPairs,
     ScoredPairs,
     check_encoder,
     check_model,
@@ -56,9 +57,10 @@ class VerificationReport(DataCallback):
     Args:
         validation_data: `(x, y)`, single samples with class labels, from which balanced pairs are drawn once; a
             `BalancedPairSequence`, whose epoch 0 is used every time; or ready pairs `((left, right), similar)` with
-            float labels 0 and 1, for which there are no figures of classes. The classes may be others than those of
-            the training. If the model returns embeddings, the pairs are scored by the distance that its loss uses
-            (Euclidean for other losses).
+            float labels 0 and 1, which have figures of classes with `classes` only. The classes may be others than
+            those of the training. If the model returns embeddings, the pairs are scored by the distance that its loss
+            uses (Euclidean for other losses).
+        classes: `(n, 2)` class labels of both sides of ready pairs.
         every: Number of epochs from one report to the next: 2 means after the second, the fourth and so on.
         class_counts: Number of training samples of each class, a mapping or the array of the training labels. It
             defines the head, medium and tail groups.
@@ -99,6 +101,7 @@ class VerificationReport(DataCallback):
         self,
         validation_data: Any,
         *,
+        classes: ArrayLike | None = None,
         every: int = 1,
         class_counts: Mapping[Label, int] | ArrayLike | None = None,
         far: Sequence[float] = FARS,
@@ -126,6 +129,11 @@ class VerificationReport(DataCallback):
         self.report_: PairReport | None = None
         self.history_: list[dict[str, float]] = []
         self._pairs = open_pairs(validation_data)
+        self._classes = classes
+        if classes is not None:
+            if not isinstance(self._pairs, ReadyPairs):
+                raise ValueError("`classes` is for ready pairs; other validation data have their own")
+            check_pairs(np.zeros(len(self._pairs.similar)), self._pairs.similar, classes)
         self._embeds = False  # whether the model returns embeddings
         self._output_is_similarity = False
         self._event_writer: Any = None
@@ -180,7 +188,7 @@ class VerificationReport(DataCallback):
         self.report_ = evaluate_pairs(
             scored.distances,
             scored.similar,
-            classes=scored.classes,
+            classes=scored.classes if self._classes is None else self._classes,
             samples=scored.samples,
             class_counts=self.class_counts or None,
             far=self.far,

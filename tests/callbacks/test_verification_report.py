@@ -40,6 +40,22 @@ def test_logs_are_the_report_of_the_trained_model(how):
     assert "val_tar_at_far_0_0001" not in history  # 384 different pairs are too few
 
 
+def test_ready_pairs_have_figures_of_classes_if_their_classes_are_given():
+    x, y = clusters(seed=1)
+    left, right = np.random.default_rng(0).integers(0, len(y), (2, 400))
+    ready = (x[left], x[right]), (y[left] == y[right]).astype("float32")
+    sides = np.stack([y[left], y[right]], 1)
+    report = kbs.VerificationReport(ready, classes=sides, class_counts=COUNTS)
+    model, history = fit(report)
+    distances = model.predict(ready[0], verbose=0)
+    expected = kbs.evaluate_pairs(distances, ready[1], classes=sides, class_counts=COUNTS)
+    assert history["val_tail_error"][-1] == pytest.approx(expected.groups["tail"]["error"], rel=1e-4)
+    with pytest.raises(ValueError, match="exactly where both sides are of one class"):
+        kbs.VerificationReport(ready, classes=sides[::-1])
+    with pytest.raises(ValueError, match="`classes` is for ready pairs"):
+        kbs.VerificationReport((x, y), classes=sides)
+
+
 def test_reports_every_so_many_epochs():
     report = kbs.VerificationReport(clusters(), every=2)
     _, history = fit(report, epochs=5)
