@@ -94,8 +94,8 @@ def _check_distances(pairs: Pairs, given: ArrayLike) -> None:
     single = getattr(given, "dtype", None) == np.float32
     if single and distance[-1] <= 1 and len(small) >= FEW and whole.all() and not (small * 2.0**12 % 1 == 0).all():
         warnings.warn(
-            "The distances look like 1 - p of probabilities p. A layer that is fitted to them is right after 1 - p, "
-            "not after a distance. Pass the distances that the probabilities were computed from, as "
+            "The distances look like 1 - p of probabilities p. A layer that is fitted to them is correct only for "
+            "1 - p, not for a distance. Pass the distances that the probabilities were computed from, as "
             "`siamese_model(encoder).predict` returns them. If they are 1 - cosine, pass them in float64.",
             stacklevel=4,
         )

@@ -24,5 +24,6 @@ from keras_balanced_siamese.evaluation._reliability import prior_weights as prio
 from keras_balanced_siamese.evaluation._reliability import reliability as reliability
 from keras_balanced_siamese.evaluation._reliability import sigmoid as sigmoid
 from keras_balanced_siamese.evaluation._report import PairReport as PairReport
+from keras_balanced_siamese.evaluation._table import accepted as accepted
 from keras_balanced_siamese.evaluation._table import figure_name as figure_name
 from keras_balanced_siamese.evaluation._table import unmeasurable as unmeasurable

@@ -50,7 +50,8 @@ def evaluate_pairs(
     classes.
 
     Args:
-        distances: `(n,)` or `(n, 1)`, small for similar pairs. Pass probabilities or similarities with a minus sign.
+        distances: `(n,)` or `(n, 1)`, small for similar pairs. Pass probabilities or similarities with a minus sign,
+            and then the threshold too.
             From a square matrix, take each pair once, as by `np.triu_indices(len(matrix), 1)`.
         similar: `(n,)` or `(n, 1)`: 1 for pairs of the same class, 0 for the others.
         classes: `(n, 2)` class labels of the left and the right side. Without them there are no figures of classes.
@@ -76,8 +77,8 @@ def evaluate_pairs(
 
     Raises:
         ValueError: If the shapes differ, a distance is NaN or finite and beyond 1e150, a label is neither 0 nor 1,
-            similar or different pairs are missing, `class_counts` has none of the classes, or an argument is out of
-            range.
+            similar or different pairs are missing, `class_counts` has none of the classes, an argument is out of
+            range, or the threshold is above 0 and no distance is.
         TypeError: If distances are not numbers, or labels are of mixed types.
 
     Examples:
@@ -92,7 +93,14 @@ def evaluate_pairs(
         Martin, Doddington et al., "The DET Curve in Assessment of Detection Task Performance", Eurospeech 1997.
     """
     options = check_options(threshold, class_counts, far, costs, resample, n_resamples, confidence, seed)
-    report = evaluate(check_pairs(distances, similar, classes, samples, sample_weight), options)
+    pairs = check_pairs(distances, similar, classes, samples, sample_weight)
+    if pairs.distance[0] < 0 and pairs.distance[-1] <= 0 < (options.threshold or 0):
+        raise ValueError(
+            "Scores with a minus sign need a threshold with a minus sign: this one accepts every pair. "
+            f"Received: threshold={options.threshold:g} and distances from {pairs.distance[0]:.4g} to "
+            f"{pairs.distance[-1]:.4g}"
+        )
+    report = evaluate(pairs, options)
     _warn_if_reversed(report)
     return report
 

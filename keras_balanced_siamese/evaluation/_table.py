@@ -38,12 +38,19 @@ def _head(report: Any) -> list[str]:
     classes = f" of {len(report.per_class):,} classes" if report.per_class else ""
     lines = [f"{report.n_similar:,} similar and {report.n_different:,} different pairs{classes}"]
     source = "given" if report.threshold_given else "where the error rates of these pairs are equal"
-    lines.append(f"Accepted up to the distance {report.threshold:.4g} ({source})")
+    lines.append(f"{accepted(report)} ({source})")
     if report.resampled:
         lines.append(f"[{report.confidence:.0%} intervals]: other {report.resampled} of the same kind")
     if report.approximate:
         lines += _approximate(report.approximate)
     return lines
+
+
+def accepted(report: Any) -> str:
+    """Which pairs are accepted; scores that grow with similarity are negated, so that their thresholds are negative."""
+    if report.threshold < 0:
+        return f"Accepted from the score {-report.threshold:.4g}, here {report.threshold:.4g}"
+    return f"Accepted up to the distance {report.threshold:.4g}"
 
 
 def _approximate(found: dict[str, Any]) -> list[str]:

@@ -73,6 +73,21 @@ def _check_values(part: Any) -> bool:
     return part.dtype.kind != "O" and part.nbytes <= SMALL
 
 
+def check_rows(x: Any, y: Any) -> None:
+    """Warn if `x` and `y` are of pandas with the same row labels in another order."""
+    rows: Any = getattr(x, "index", None)
+    others: Any = getattr(y, "index", None)
+    if not (hasattr(rows, "equals") and hasattr(others, "equals")) or len(rows) != len(others) or rows.equals(others):
+        return
+    if rows.isin(others).all():
+        warnings.warn(
+            "The rows of `x` and `y` are matched by position, and their labels have another order: pass "
+            "`y.loc[x.index]`, or `y.to_numpy()` if the positions are right. "
+            f"Received: rows {list(rows[:3])}... of x and {list(others[:3])}... of y",
+            stacklevel=4,
+        )
+
+
 def check_no_pairs(x: Any, labels: list[Any], n: int) -> None:
     """Check that `x` and its sorted `labels` are not ready-made pairs and their labels 0 and 1.
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_balanced_siamese._checks import at_least, flag, whole
 
 SHAPES = "`images` must be one array of shape (b, height, width) or (b, height, width, channels)"
+CHANNELS = 4  # more are no channels of an image
 PIXELS_AT_ONCE = 2**15  # so that the intermediate arrays stay in the cache of the processor
 
 
@@ -220,5 +221,11 @@ def _checked(images: Any, shift: int) -> np.ndarray:
         raise ValueError(
             "`shift` must be below the height and the width of the images, whose channels come last. "
             f"Received: shift={shift}, images of shape {images.shape}"
+        )
+    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] > CHANNELS:
+        raise ValueError(
+            "The channels of the images must come last: pass a function that moves them, such as "
+            "`def change(x, rng): return np.moveaxis(augment(np.moveaxis(x, 1, -1), rng), -1, 1)` with "
+            f"`augment = RandomAffine(...)`. Received: images of shape {images.shape}"
         )
     return images

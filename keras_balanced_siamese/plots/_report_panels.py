@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from keras_balanced_siamese.evaluation import PairReport, figure_name, unmeasurable
+from keras_balanced_siamese.evaluation import PairReport, accepted, figure_name, unmeasurable
 from keras_balanced_siamese.plots._style import COMMON, GREY, RARE, ink, pyplot
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def draw_figures(ax: "Axes", report: PairReport) -> None:
 
 
 def _notes(report: PairReport) -> list[str]:
-    notes = [f"Accepted up to the distance {report.threshold:.4g}{' (given)' if report.threshold_given else ','}"]
+    notes = [f"{accepted(report)}{' (given)' if report.threshold_given else ','}"]
     notes += [] if report.threshold_given else ["where the error rates of these pairs are equal"]
     if report.resampled:
         notes.append(f"[{report.confidence:.0%} intervals]: other {report.resampled} of the same kind")

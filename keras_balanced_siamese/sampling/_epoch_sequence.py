@@ -14,7 +14,7 @@ from keras_balanced_siamese._checks import flag, whole
 from keras_balanced_siamese._labels import Labels, align_weights, encode_labels
 from keras_balanced_siamese._running_model import is_scoring, reader
 from keras_balanced_siamese._typing import ArrayLike, ClassSampling, ClassWeights, Label
-from keras_balanced_siamese.loading import Loader, Prefetch, check_no_pairs, check_source, open_source
+from keras_balanced_siamese.loading import Loader, Prefetch, check_no_pairs, check_rows, check_source, open_source
 from keras_balanced_siamese.sampling._class_sampler import ClassSampler
 from keras_balanced_siamese.sampling._fixed_attributes import check_assignment
 from keras_balanced_siamese.sampling._model_check import check_model
@@ -69,6 +69,7 @@ class EpochSequence(PyDataset):
         super().__init__()  # the defaults: Keras starts no workers
         self._labels: Labels = encode_labels(y, "y")
         source, n = open_source(x), len(self._labels.codes)
+        check_rows(x, y)
         check_no_pairs(source, self._labels.classes, n)
         self.seed = secrets.randbits(63) if seed is None else whole("seed", seed, 0)
         self._redraw = flag("redraw", redraw)

@@ -28,6 +28,13 @@ def test_invalid_pairs_are_an_error(arguments, match):
         kbs.evaluate_pairs(*arguments)
 
 
+def test_a_threshold_of_the_other_sign_is_an_error():
+    with pytest.raises(ValueError, match=r"minus sign.*threshold=0.5 and distances from -0.9 to -0.2"):
+        kbs.evaluate_pairs([-0.9, -0.2], [1, 0], threshold=0.5)
+    assert kbs.evaluate_pairs([-0.9, -0.2], [1, 0], threshold=-0.5).balanced_accuracy == 1.0
+    assert kbs.evaluate_pairs([0.0, 0.0], [1, 0], threshold=0.5).micro["false_accept_rate"] == 1.0
+
+
 def test_distances_that_are_not_numbers_are_an_error():
     with pytest.raises(TypeError, match="`distances` must hold numbers"):
         kbs.evaluate_pairs(["0.1", "0.2"], [1, 0])

@@ -25,6 +25,12 @@ def test_report_as_json_and_as_a_table(tmp_path):
     assert str(found).isascii()
 
 
+def test_a_report_of_negated_scores_shows_the_score():
+    assert "Accepted up to the distance 0.5 (given)" in str(kbs.evaluate_pairs([0.2, 0.9], [1, 0], threshold=0.5))
+    text = str(kbs.evaluate_pairs([-0.9, -0.2], [1, 0], threshold=-0.5))
+    assert "Accepted from the score 0.5, here -0.5 (given)" in text
+
+
 def test_report_as_a_data_frame():
     pytest.importorskip("pandas")
     found = kbs.evaluate_pairs(**random_pairs(), class_counts={c: 2**c for c in range(6)}, n_resamples=0)

@@ -251,3 +251,13 @@ def test_two_inputs_that_may_be_pairs_warn(build):
         build((X, X + 1.0))  # three classes
         build((X, X + 1.0), np.where(y, "yes", "no"))
         build((X, X + 1.0, X + 2.0), y)
+
+
+def test_rows_in_another_order_warn():
+    pandas = pytest.importorskip("pandas")
+    x, y = pandas.DataFrame(X), pandas.Series(Y)
+    with pytest.warns(UserWarning, match=r"matched by position.*`y.loc\[x.index\]`"):
+        build_pairs(x.iloc[::-1], y)
+    build_pairs(x.iloc[::-1], y.iloc[::-1])
+    build_pairs(x.iloc[::-1], y.to_numpy()[::-1])
+    build_pairs(x, pandas.Series(Y, index=np.arange(N) + 100))

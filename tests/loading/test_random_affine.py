@@ -405,6 +405,7 @@ def test_the_limits_of_the_arguments_are_allowed():
         (np.zeros((4, 8, 8), object), TypeError, "must be integers or floats.*Received: images of dtype object"),
         (np.zeros((4, 8, 8), complex), TypeError, "Received: images of dtype complex128"),
         (np.zeros((4, 1, 8, 8)), ValueError, "channels come last.*Received: shift=1, images of shape"),
+        (np.zeros((4, 3, 8, 8)), ValueError, r"channels.*last.*np.moveaxis.*images of shape \(4, 3, 8, 8\)"),
         (np.zeros((4, 8, 1)), ValueError, "`shift` must be below the height and the width"),
     ],
 )
@@ -434,6 +435,12 @@ def test_the_cures_in_the_messages_work():
     reshaped = build(x=vectors, batch_transform=change)
     images = build(x=vectors.reshape(24, 8, 8), batch_transform=augment)
     np.testing.assert_array_equal(reshaped[0][0][0], images[0][0][0].reshape(-1, 64))
+
+    def change_channels(x, rng):
+        return np.moveaxis(augment(np.moveaxis(x, 1, -1), rng), -1, 1)
+
+    first = np.moveaxis(vectors.reshape(24, 8, 8, 1), -1, 1)  # (24, 1, 8, 8)
+    np.testing.assert_array_equal(build(x=first, batch_transform=change_channels)[0][0][0], images[0][0][0][:, None])
 
     def change_image(samples, rng):
         return {**samples, "image": augment(samples["image"], rng)}
