@@ -13,6 +13,8 @@ from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._checkpoint import Checkpoint, Variable
 from keras_balanced_siamese.legacy._graph import Part
+from keras_balanced_siamese.legacy._order import in_order_of
+from keras_balanced_siamese.legacy._places import paths, paths_of_layer, snake_case
 from keras_balanced_siamese.legacy._source import (
     Source,
     array_in,
@@ -21,7 +23,7 @@ from keras_balanced_siamese.legacy._source import (
     names_in,
     open_source,
 )
-from keras_balanced_siamese.legacy._weights import fitting, keras2_order, paths, paths_of_layer, refresh, snake_case
+from keras_balanced_siamese.legacy._weights import fitting, refresh
 
 Row = tuple[str, list[Any], list[tuple[str, Any]]]  # name of the layer, its weights, places and arrays in the file
 
@@ -124,7 +126,7 @@ def _rows_of_h5(model: Part, group: Any) -> Iterator[Row]:
         part = next((one for one in model.parts if one.name == name), None)
         if names:
             arrays = [(f"{name}/{path}", array_in(own, path)) for path in names]
-            yield name, [] if part is None else keras2_order(part), arrays
+            yield name, [] if part is None else in_order_of(names, part), arrays
 
 
 def _rows_of_keras(model: Part, source: Source) -> Iterator[Row]:
@@ -144,7 +146,7 @@ def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
     """Yield rows by the name of each weight, such as `dense/kernel`, in which the name of its layer is."""
     checkpoint: Checkpoint = source.weights
     stored, left = _stored_layers(model, source)
-    wanted = {name: keras2_order(Part("", "", layer)) for name, layer in _named_leaves(model) if layer.weights}
+    wanted = {name: layer for name, layer in _named_leaves(model) if layer.weights}
     for name in sorted(wanted, key=lambda name: name not in stored):  # those in the same place first
         last = name.split("/")[-1]
         same = [name] if name in stored else [one for one in stored if one.split("/")[-1] == last]
@@ -154,7 +156,9 @@ def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
                 f"several layers of this name. Received: {short(same)}"
             )
         if same:
-            yield name, wanted[name], [(one.name, checkpoint.array(one.key)) for one in stored.pop(same[0])]
+            own = stored.pop(same[0])
+            variables = in_order_of([one.name for one in own], Part("", "", wanted[name]))
+            yield name, variables, [(one.name, checkpoint.array(one.key)) for one in own]
     left += [one for own in stored.values() for one in own]
     for place in dict.fromkeys(_place(one) for one in left):
         yield place, [], [(one.name, None) for one in left if _place(one) == place]

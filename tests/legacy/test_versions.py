@@ -14,7 +14,6 @@ from keras_balanced_siamese.legacy import weights
 from keras_balanced_siamese.legacy._checkpoint import Variable
 from keras_balanced_siamese.legacy._checksum import masked_checksum
 from keras_balanced_siamese.legacy._source import Source
-from keras_balanced_siamese.legacy._weights import fitting
 
 NAMES = sorted(
     str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*") if path.suffix in (".h5", ".keras") or path.is_dir()
@@ -136,16 +135,6 @@ def test_layers_of_one_name_are_in_order_without_metadata(monkeypatch):
         kbs.load_legacy_weights(network, "old")
     assert caught[0].filename == __file__
     assert [int(network.get_layer(name).get_weights()[0].max()) for name in ("left", "right")] == [0, 1]
-
-
-def test_weights_of_the_other_direction_are_refused():
-    layer = keras.layers.Bidirectional(keras.layers.LSTM(2), name="bi")
-    keras.Sequential([keras.Input((3, 2)), layer])
-    kernel = layer.forward_layer.weights[0]
-    values, name = np.ones(kernel.shape), "bi/{}_lstm_3/lstm_cell/kernel:0"
-    assert fitting(values, kernel, "here", name.format("forward")) is values
-    with pytest.raises(ValueError, match="same direction"):
-        fitting(values, kernel, "here", name.format("backward"))
 
 
 @pytest.mark.parametrize("bare", [False, True])
