@@ -12,6 +12,7 @@ from old_models import VERSIONS as FOLDER
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese.legacy import weights
 from keras_balanced_siamese.legacy._checkpoint import Variable
+from keras_balanced_siamese.legacy._checkpoint import _below as weights_below
 from keras_balanced_siamese.legacy._checksum import masked_checksum
 from keras_balanced_siamese.legacy._source import Source
 
@@ -202,6 +203,36 @@ def test_changed_values_of_a_saved_model_are_refused(tmp_path):
     file.write_bytes(data)
     with pytest.raises(ValueError, match=r"damaged: 'layer_with_weights-0/kernel.*checksum"):
         opened(path)
+
+
+def message(*fields):
+    """A message of protobuf with small numbers and short texts or messages."""
+    parts = [
+        bytes([number << 3, one]) if isinstance(one, int) else bytes([number << 3 | 2, len(one)]) + one
+        for number, one in fields
+    ]
+    return b"".join(parts)
+
+
+def node(children, variable=None):
+    """An object in a graph: the numbers of those in it by their names, and the name of its variable."""
+    inside = [(1, message((1, number), (2, name.encode()))) for name, number in children.items()]
+    attribute = [(2, message((1, b"VARIABLE_VALUE"), (2, variable.encode()), (3, b"key")))] if variable else []
+    return message(*inside, *attribute)
+
+
+def test_the_state_of_a_random_generator_is_no_weight():
+    """`save(save_traces=False)` leaves no list of the weights, and `RandomFlip` and others have such a state."""
+    nodes = [
+        node({"layer-0": 1, "layer_with_weights-0": 4, "optimizer": 5}),
+        node({"_random_generator": 2}),
+        node({"_generator": 3}),
+        node({"_state_var": 5}),
+        node({"kernel": 6}),
+        node({}, "random_flip/StateVar"),
+        node({}, "dense/kernel"),
+    ]
+    assert [one.name for one in weights_below(nodes, 0, set())] == ["dense/kernel"]
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 100, 1023])
