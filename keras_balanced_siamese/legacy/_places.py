@@ -7,13 +7,11 @@ from typing import Any
 import keras
 
 from keras_balanced_siamese.legacy._graph import Part
+from keras_balanced_siamese.legacy._source import LAYERS_OF_2_12
 
 
 def paths(part: Part, root: str, twice: bool = False) -> Iterator[tuple[str, Any]]:
-    """Yield the place in the file of each weight: containers number their parts by class.
-
-    Keras 2.12 counts the parts with weights twice.
-    """
+    """Yield the place in the file of each weight: containers number their parts by class; see `counts_twice`."""
     counts: dict[str, int] = {}
     for one in part.parts:
         kind = snake_case(one.class_name.split(">")[-1])
@@ -24,6 +22,13 @@ def paths(part: Part, root: str, twice: bool = False) -> Iterator[tuple[str, Any
             yield from paths(one, f"{path}/", twice)
         elif isinstance(one.layer, keras.layers.Layer):
             yield from paths_of_layer(one.layer, path)
+
+
+def counts_twice(file: Any) -> bool:
+    """Return whether the parts with weights count twice, as in Keras 2.12 and 2.13: numbers are left out then."""
+    names: set[str] = set()
+    file.visit(names.add)
+    return LAYERS_OF_2_12 in file and any(one.endswith("_2") and f"{one[:-1]}1" not in names for one in names)
 
 
 def paths_of_layer(layer: Any, path: str) -> Iterator[tuple[str, Any]]:

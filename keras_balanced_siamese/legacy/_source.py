@@ -20,7 +20,7 @@ from keras_balanced_siamese.legacy._checkpoint import Checkpoint
 from keras_balanced_siamese.legacy._heaps import check_heaps, check_heaps_of
 from keras_balanced_siamese.legacy._saved_model import metadata_of
 
-LAYERS_OF_2_12 = "_layer_checkpoint_dependencies"  # the name of the group `layers` in the files of Keras 2.12
+LAYERS_OF_2_12 = "_layer_checkpoint_dependencies"  # the name of the group `layers` in the files of Keras 2.12 to 2.14
 LARGEST_JSON = 2**27  # bytes
 RATIO = 1000  # of the size in memory to the size in the file, at most
 SLACK = 2**16  # bytes that need no room in the file, such as those of a constant

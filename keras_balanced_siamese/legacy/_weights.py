@@ -10,7 +10,7 @@ from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._checkpoint import Checkpoint
 from keras_balanced_siamese.legacy._graph import Part
 from keras_balanced_siamese.legacy._order import in_order_of, leaves
-from keras_balanced_siamese.legacy._places import paths
+from keras_balanced_siamese.legacy._places import counts_twice, paths
 from keras_balanced_siamese.legacy._source import LAYERS_OF_2_12, Source, array_in, arrays_under, group_in, names_in
 
 
@@ -61,7 +61,7 @@ def _of_h5(part: Part, group: Any) -> Iterator[tuple[int, np.ndarray]]:
 
 def _of_keras(part: Part, file: Any) -> Iterator[tuple[int, np.ndarray]]:
     used: set[str] = set()
-    for path, variable in paths(part, "", LAYERS_OF_2_12 in file):
+    for path, variable in paths(part, "", counts_twice(file)):
         used.add(path)
         yield id(variable), fitting(array_in(file, path), variable, path)
     names = [one.replace(f"{LAYERS_OF_2_12}/", "layers/") for one in arrays_under(file)]

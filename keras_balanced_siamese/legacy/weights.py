@@ -14,7 +14,7 @@ from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._checkpoint import Checkpoint, Variable
 from keras_balanced_siamese.legacy._graph import Part
 from keras_balanced_siamese.legacy._order import in_order_of
-from keras_balanced_siamese.legacy._places import paths, paths_of_layer, snake_case
+from keras_balanced_siamese.legacy._places import counts_twice, paths, paths_of_layer, snake_case
 from keras_balanced_siamese.legacy._source import (
     Source,
     array_in,
@@ -113,7 +113,7 @@ def _rows(model: Part, source: Source) -> Iterator[Row]:
     elif source.kind == "saved_model":
         yield from _rows_of_checkpoint(model, source)
     elif source.config is None:
-        for place, variable in paths(model, ""):
+        for place, variable in paths(model, "", counts_twice(source.weights)):
             yield place, [variable], [(place, array_in(source.weights, place))]
     else:
         yield from _rows_of_keras(model, source)
@@ -130,7 +130,8 @@ def _rows_of_h5(model: Part, group: Any) -> Iterator[Row]:
 
 
 def _rows_of_keras(model: Part, source: Source) -> Iterator[Row]:
-    for names, path in _places(source.config or {}):
+    file = source.weights
+    for names, path in _places(source.config or {}, file if counts_twice(file) else None):
         layer = _layer(model, names)
         stored = group_in(source.weights, path)
         if layer is not None:
@@ -200,18 +201,24 @@ def _place(variable: Variable) -> str:
     return variable.name.rpartition("/")[0]
 
 
-def _places(config: Mapping[str, Any], names: tuple[str, ...] = (), root: str = "") -> Iterator[tuple[Any, str]]:
-    """Yield the names of each layer, from the outermost model on, and its place in a `.keras` file."""
+def _places(
+    config: Mapping[str, Any], twice: Any = None, names: tuple[str, ...] = (), root: str = ""
+) -> Iterator[tuple[Any, str]]:
+    """Yield the names of each layer, from the outermost model on, and its place in a `.keras` file.
+
+    `twice` is a file in which those with weights count twice.
+    """
     counts: dict[str, int] = {}
     layers = config.get("config", {}).get("layers", [])
     for one in layers:
         inner, kind = one.get("config", {}), snake_case(str(one.get("class_name")).split(">")[-1])
         k = counts.get(kind, 0)
-        counts[kind] = k + 1
         path = f"{root}layers/{kind}" + (f"_{k}" if k else "")
+        stored = None if twice is None else group_in(twice, path)
+        counts[kind] = k + 1 + int(stored is not None and bool(arrays_under(stored)))
         own = (*names, str(one.get("name") or inner.get("name")))
         if isinstance(inner.get("layers"), list):
-            yield from _places(one, own, f"{path}/")
+            yield from _places(one, twice, own, f"{path}/")
         else:
             yield own, path
 

@@ -3,6 +3,7 @@
 import shutil
 from contextlib import nullcontext
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -71,12 +72,24 @@ def test_without_metadata_the_network_is_built_in_code(name, tmp_path):
     assert sum(int(text.removesuffix(" weights set")) for text in found.values()) == len(network.weights)
 
 
-@pytest.mark.parametrize("name", SAVED_MODELS)
-def test_weights_of_a_saved_model_are_set_in_a_network(name):
+@pytest.mark.parametrize("name", [one for one in NAMES if one in SAVED_MODELS or one.endswith(".keras")])
+def test_weights_of_a_file_are_set_in_a_network(name):
     network = emptied(name)
     found = kbs.load_legacy_weights(network, FOLDER / name)
     assert_predicts_as_recorded(network, name)
     assert all(text.endswith("weights set") for text in found.values())
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_file_of_weights_counts_layers_once_or_twice(twice, tmp_path):
+    """Keras 2.12 and 2.13 number layers by 2, which must not put the weights of one layer into another."""
+    x = keras.Input((2,))
+    network = keras.Sequential([x, *(keras.layers.Dense(2, use_bias=False) for _ in range(3))])
+    with h5py.File(tmp_path / "old.weights.h5", "w") as file:
+        for k, one in enumerate(("", "_2", "_4") if twice else ("", "_1", "_2")):
+            file[f"_layer_checkpoint_dependencies/dense{one}/vars/0"] = np.full((2, 2), k, "float32")
+    kbs.load_legacy_weights(network, tmp_path / "old.weights.h5")
+    assert [one.max() for one in network.get_weights()] == [0, 1, 2]
 
 
 def emptied(name):
