@@ -14,10 +14,10 @@ from keras_balanced_siamese._backend._generation import check_in_step as check_i
 from keras_balanced_siamese._backend._generation import check_stateless as check_stateless
 from keras_balanced_siamese._backend._generation import forgets_training as forgets_training
 from keras_balanced_siamese._backend._generation import has_float64 as has_float64
+from keras_balanced_siamese._backend._generation import has_own_masks as has_own_masks
 from keras_balanced_siamese._backend._generation import is_baked_in as is_baked_in
 from keras_balanced_siamese._backend._generation import layers_without_parity as layers_without_parity
 from keras_balanced_siamese._backend._generation import mask_of as mask_of
-from keras_balanced_siamese._backend._generation import merges_masks_by_or as merges_masks_by_or
 from keras_balanced_siamese._backend._generation import misnamed_optimizers as misnamed_optimizers
 from keras_balanced_siamese._backend._generation import native_operations as native_operations
 from keras_balanced_siamese._backend._generation import opens_keras_2 as opens_keras_2
@@ -26,6 +26,7 @@ from keras_balanced_siamese._backend._generation import read_variable as read_va
 from keras_balanced_siamese._backend._generation import set_name as set_name
 from keras_balanced_siamese._backend._generation import to_numpy as to_numpy
 from keras_balanced_siamese._backend._generation import wide_numbers as wide_numbers
+from keras_balanced_siamese._backend._generation import without_mask as without_mask
 from keras_balanced_siamese._backend._models import attach_state as attach_state
 from keras_balanced_siamese._backend._models import averages_padding as averages_padding
 from keras_balanced_siamese._backend._models import exact_interpolations as exact_interpolations

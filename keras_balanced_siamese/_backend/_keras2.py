@@ -67,7 +67,7 @@ misnamed_optimizers = {}
 PyDataset: Any = keras.utils.Sequence
 forgets_training = False
 layers_without_parity = ()
-merges_masks_by_or = False
+has_own_masks = False
 opens_keras_2 = True
 
 
@@ -175,6 +175,11 @@ def set_name(layer: Any, name: str) -> None:
 def mask_of(_tensor: Any) -> Any:
     """Return the mask that a layer has left on its output: none, as Keras finds it in any call."""
     return None
+
+
+def without_mask(tensor: Any) -> Any:
+    """Return the tensor, as Keras drops the mask of what a layer returns unless the layer supports masks."""
+    return tensor
 
 
 def is_baked_in(_variable: Any, _x: Tensor) -> bool:

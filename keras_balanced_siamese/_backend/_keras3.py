@@ -19,7 +19,7 @@ MISNAMED = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Lion", "Nadam", "
 misnamed_optimizers = {name: getattr(keras.optimizers, name) for name in MISNAMED}
 forgets_training = True  # the argument `training` of a call in a functional model
 layers_without_parity = ("Discretization", "RandomCrop")  # whose `predict` is not that of Keras 2
-merges_masks_by_or = True  # in `Add`, `Concatenate` and so on
+has_own_masks = True  # after `Add`, `Reshape` and others, which differ from those of Keras 2
 opens_keras_2 = False  # files whose code it would run
 
 
@@ -106,6 +106,15 @@ def set_name(layer: Any, name: str) -> None:
 def mask_of(tensor: Any) -> Any:
     """Return the mask that a layer has left on its output, or `None`."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def without_mask(tensor: Any) -> Any:
+    """Return another tensor with the same values: the mask that a layer has left belongs to the tensor."""
+    if keras.backend.backend() == "jax":
+        return importlib.import_module("jax.numpy").copy(tensor)
+    if keras.backend.backend() == "torch":
+        return tensor.view_as(tensor)
+    return importlib.import_module("tensorflow").raw_ops.Identity(input=tensor)  # `tf.identity` would keep the mask
 
 
 def is_baked_in(variable: Any, x: Tensor) -> bool:

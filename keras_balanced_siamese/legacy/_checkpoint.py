@@ -16,7 +16,7 @@ MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)  # the end of an index
 FOOTER = 48  # bytes
 LARGEST_INDEX = 2**27  # bytes
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-NO_LAYERS = ("keras_api", "optimizer", "signatures")  # parts of a model with variables that are no weights
+NO_WEIGHTS = ("keras_api", "optimizer", "signatures", "_state_var")  # the last is the state of a random generator
 STRING = 7
 TYPES = {  # number in the index -> type
     1: "<f4",
@@ -129,7 +129,7 @@ def _below(nodes: list[bytes], place: int, seen: set[int]) -> Iterator[Variable]
     attributes = [dict(fields(one)) for one in inside(_node(nodes, place), 2)]
     yield from (Variable(text(one, 2), text(one, 3)) for one in attributes if text(one, 1) == "VARIABLE_VALUE")
     for name, child in _children(nodes, place).items():
-        if name not in NO_LAYERS:
+        if name not in NO_WEIGHTS:
             yield from _below(nodes, child, seen)
 
 

@@ -9,12 +9,13 @@ import keras
 from keras_balanced_siamese._backend import (
     averages_padding,
     exact_interpolations,
+    has_own_masks,
     layers_without_parity,
-    merges_masks_by_or,
 )
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._ops import OPERATIONS
 from keras_balanced_siamese.legacy.activations import legacy_gelu, legacy_hard_sigmoid
+from keras_balanced_siamese.legacy.masking import MASKING
 from keras_balanced_siamese.legacy.merging import MERGING
 from keras_balanced_siamese.legacy.pooling import LegacyAveragePooling
 
@@ -104,8 +105,8 @@ class Objects:
             changed = {**arguments, "dtype": self._dtype(arguments.get("dtype"))}
             return called(f"the layer {name!r} ({class_name})", lambda: own.from_config(changed))
         cls: Any = getattr(keras.layers, SYNONYMS.get(class_name, class_name), None)
-        if self.has_masks and merges_masks_by_or:
-            cls = MERGING.get(class_name, cls)
+        if self.has_masks and has_own_masks:
+            cls = (MERGING | MASKING).get(class_name, cls)
         is_layer = inspect.isclass(cls) and issubclass(cls, keras.layers.Layer)
         if not is_layer or class_name in FOREIGN or is_foreign(config):
             raise ValueError(

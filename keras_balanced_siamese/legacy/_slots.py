@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_balanced_siamese.legacy._graph import Part
+from keras_balanced_siamese.legacy._order import keras2_order
 from keras_balanced_siamese.legacy._source import Source, array_in, names_in
-from keras_balanced_siamese.legacy._weights import keras2_order
 
 OLD_SLOTS = ([], ["momentum"], ["m", "v"], ["m", "v", "vhat"])  # kinds of `keras.optimizers.legacy`, in order
 

@@ -5,9 +5,11 @@ import importlib
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from keras_balanced_siamese.legacy._checkpoint import Checkpoint
 from keras_balanced_siamese.legacy._heaps import check_heaps, check_heaps_of
 from keras_balanced_siamese.legacy._saved_model import metadata_of
 
-LAYERS_OF_2_12 = "_layer_checkpoint_dependencies"  # the name of the group `layers` in the files of Keras 2.12
+LAYERS_OF_2_12 = "_layer_checkpoint_dependencies"  # the name of the group `layers` in the files of Keras 2.12 to 2.14
 LARGEST_JSON = 2**27  # bytes
 RATIO = 1000  # of the size in memory to the size in the file, at most
 SLACK = 2**16  # bytes that need no room in the file, such as those of a constant
@@ -203,14 +205,16 @@ def _check_link(group: Any, name: str, link: Any) -> None:
 
 
 def names_in(group: Any, key: str) -> list[str]:
-    """Return a list of names among the attributes of a group; long ones are divided."""
-    if key in group.attrs:
-        return [_text(one) for one in np.asarray(group.attrs[key]).tolist()]
-    names: list[str] = []
-    k = 0
-    while f"{key}{k}" in group.attrs:
-        names += [_text(one) for one in np.asarray(group.attrs[f"{key}{k}"]).tolist()]
-        k += 1
+    """Return a list of names among the attributes of a group; long ones are divided.
+
+    Raises:
+        ValueError: If a name occurs twice: then Keras 2 failed to write the file.
+    """
+    divided = (f"{key}{k}" for k in count())
+    keys = [key] if key in group.attrs else takewhile(lambda one: one in group.attrs, divided)
+    names = [_text(name) for one in keys for name in np.asarray(group.attrs[one]).tolist()]
+    if twice := sorted({name for name, n in Counter(names).items() if n > 1}):
+        raise ValueError(f"Each name in {key!r} of {group.name!r} must occur once. Received: {short(twice)} twice")
     return names
 
 

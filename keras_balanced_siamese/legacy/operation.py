@@ -6,11 +6,12 @@ from typing import Any
 
 import keras
 
-from keras_balanced_siamese._backend import register
+from keras_balanced_siamese._backend import register, without_mask
 from keras_balanced_siamese._checks import one_of
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.legacy._ops import OPERATIONS
 
+KEEPING = ("cast", "convert_to_tensor", "math.add_n")  # return the tensor itself with its mask, if nothing is to do
 TENSOR = "tensor"  # key of a dict in the place of a tensor, whose value is the position in the list of tensors
 
 
@@ -40,7 +41,12 @@ class LegacyOperation(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         tensors = inputs if isinstance(inputs, (list, tuple)) else [inputs]  # Keras 2 unpacks a list of one
         first, arguments = filled(json.loads(self.template), tensors)
-        return OPERATIONS[self.function](first, **arguments)
+        found = OPERATIONS[self.function](first, **arguments)
+        same = any(found is one for one in tensors) and self.function not in KEEPING
+        return without_mask(found) if same else found
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """Drop a mask, without the warning of Keras 3."""
 
     def get_config(self) -> dict[str, Any]:
         first, arguments = json.loads(self.template)

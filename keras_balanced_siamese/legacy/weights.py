@@ -13,6 +13,8 @@ from keras_balanced_siamese._checks import flag
 from keras_balanced_siamese._text import short
 from keras_balanced_siamese.legacy._checkpoint import Checkpoint, Variable
 from keras_balanced_siamese.legacy._graph import Part
+from keras_balanced_siamese.legacy._order import in_order_of
+from keras_balanced_siamese.legacy._places import counts_twice, paths, paths_of_layer, snake_case
 from keras_balanced_siamese.legacy._source import (
     Source,
     array_in,
@@ -21,7 +23,7 @@ from keras_balanced_siamese.legacy._source import (
     names_in,
     open_source,
 )
-from keras_balanced_siamese.legacy._weights import fitting, keras2_order, paths, paths_of_layer, refresh, snake_case
+from keras_balanced_siamese.legacy._weights import fitting, refresh
 
 Row = tuple[str, list[Any], list[tuple[str, Any]]]  # name of the layer, its weights, places and arrays in the file
 
@@ -111,7 +113,7 @@ def _rows(model: Part, source: Source) -> Iterator[Row]:
     elif source.kind == "saved_model":
         yield from _rows_of_checkpoint(model, source)
     elif source.config is None:
-        for place, variable in paths(model, ""):
+        for place, variable in paths(model, "", counts_twice(source.weights)):
             yield place, [variable], [(place, array_in(source.weights, place))]
     else:
         yield from _rows_of_keras(model, source)
@@ -124,11 +126,12 @@ def _rows_of_h5(model: Part, group: Any) -> Iterator[Row]:
         part = next((one for one in model.parts if one.name == name), None)
         if names:
             arrays = [(f"{name}/{path}", array_in(own, path)) for path in names]
-            yield name, [] if part is None else keras2_order(part), arrays
+            yield name, [] if part is None else in_order_of(names, part), arrays
 
 
 def _rows_of_keras(model: Part, source: Source) -> Iterator[Row]:
-    for names, path in _places(source.config or {}):
+    file = source.weights
+    for names, path in _places(source.config or {}, file if counts_twice(file) else None):
         layer = _layer(model, names)
         stored = group_in(source.weights, path)
         if layer is not None:
@@ -144,7 +147,7 @@ def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
     """Yield rows by the name of each weight, such as `dense/kernel`, in which the name of its layer is."""
     checkpoint: Checkpoint = source.weights
     stored, left = _stored_layers(model, source)
-    wanted = {name: keras2_order(Part("", "", layer)) for name, layer in _named_leaves(model) if layer.weights}
+    wanted = {name: layer for name, layer in _named_leaves(model) if layer.weights}
     for name in sorted(wanted, key=lambda name: name not in stored):  # those in the same place first
         last = name.split("/")[-1]
         same = [name] if name in stored else [one for one in stored if one.split("/")[-1] == last]
@@ -154,7 +157,9 @@ def _rows_of_checkpoint(model: Part, source: Source) -> Iterator[Row]:
                 f"several layers of this name. Received: {short(same)}"
             )
         if same:
-            yield name, wanted[name], [(one.name, checkpoint.array(one.key)) for one in stored.pop(same[0])]
+            own = stored.pop(same[0])
+            variables = in_order_of([one.name for one in own], Part("", "", wanted[name]))
+            yield name, variables, [(one.name, checkpoint.array(one.key)) for one in own]
     left += [one for own in stored.values() for one in own]
     for place in dict.fromkeys(_place(one) for one in left):
         yield place, [], [(one.name, None) for one in left if _place(one) == place]
@@ -196,18 +201,24 @@ def _place(variable: Variable) -> str:
     return variable.name.rpartition("/")[0]
 
 
-def _places(config: Mapping[str, Any], names: tuple[str, ...] = (), root: str = "") -> Iterator[tuple[Any, str]]:
-    """Yield the names of each layer, from the outermost model on, and its place in a `.keras` file."""
+def _places(
+    config: Mapping[str, Any], twice: Any = None, names: tuple[str, ...] = (), root: str = ""
+) -> Iterator[tuple[Any, str]]:
+    """Yield the names of each layer, from the outermost model on, and its place in a `.keras` file.
+
+    `twice` is a file in which those with weights count twice.
+    """
     counts: dict[str, int] = {}
     layers = config.get("config", {}).get("layers", [])
     for one in layers:
         inner, kind = one.get("config", {}), snake_case(str(one.get("class_name")).split(">")[-1])
         k = counts.get(kind, 0)
-        counts[kind] = k + 1
         path = f"{root}layers/{kind}" + (f"_{k}" if k else "")
+        stored = None if twice is None else group_in(twice, path)
+        counts[kind] = k + 1 + int(stored is not None and bool(arrays_under(stored)))
         own = (*names, str(one.get("name") or inner.get("name")))
         if isinstance(inner.get("layers"), list):
-            yield from _places(one, own, f"{path}/")
+            yield from _places(one, twice, own, f"{path}/")
         else:
             yield own, path
 

@@ -3,6 +3,7 @@
 import shutil
 from contextlib import nullcontext
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from old_models import VERSIONS as FOLDER
 import keras_balanced_siamese as kbs
 from keras_balanced_siamese.legacy import weights
 from keras_balanced_siamese.legacy._checkpoint import Variable
+from keras_balanced_siamese.legacy._checkpoint import _below as weights_below
 from keras_balanced_siamese.legacy._checksum import masked_checksum
 from keras_balanced_siamese.legacy._source import Source
-from keras_balanced_siamese.legacy._weights import fitting
 
 NAMES = sorted(
     str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*") if path.suffix in (".h5", ".keras") or path.is_dir()
@@ -71,12 +72,24 @@ def test_without_metadata_the_network_is_built_in_code(name, tmp_path):
     assert sum(int(text.removesuffix(" weights set")) for text in found.values()) == len(network.weights)
 
 
-@pytest.mark.parametrize("name", SAVED_MODELS)
-def test_weights_of_a_saved_model_are_set_in_a_network(name):
+@pytest.mark.parametrize("name", [one for one in NAMES if one in SAVED_MODELS or one.endswith(".keras")])
+def test_weights_of_a_file_are_set_in_a_network(name):
     network = emptied(name)
     found = kbs.load_legacy_weights(network, FOLDER / name)
     assert_predicts_as_recorded(network, name)
     assert all(text.endswith("weights set") for text in found.values())
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_file_of_weights_counts_layers_once_or_twice(twice, tmp_path):
+    """Keras 2.12 and 2.13 number layers by 2, which must not put the weights of one layer into another."""
+    x = keras.Input((2,))
+    network = keras.Sequential([x, *(keras.layers.Dense(2, use_bias=False) for _ in range(3))])
+    with h5py.File(tmp_path / "old.weights.h5", "w") as file:
+        for k, one in enumerate(("", "_2", "_4") if twice else ("", "_1", "_2")):
+            file[f"_layer_checkpoint_dependencies/dense{one}/vars/0"] = np.full((2, 2), k, "float32")
+    kbs.load_legacy_weights(network, tmp_path / "old.weights.h5")
+    assert [one.max() for one in network.get_weights()] == [0, 1, 2]
 
 
 def emptied(name):
@@ -136,16 +149,6 @@ def test_layers_of_one_name_are_in_order_without_metadata(monkeypatch):
         kbs.load_legacy_weights(network, "old")
     assert caught[0].filename == __file__
     assert [int(network.get_layer(name).get_weights()[0].max()) for name in ("left", "right")] == [0, 1]
-
-
-def test_weights_of_the_other_direction_are_refused():
-    layer = keras.layers.Bidirectional(keras.layers.LSTM(2), name="bi")
-    keras.Sequential([keras.Input((3, 2)), layer])
-    kernel = layer.forward_layer.weights[0]
-    values, name = np.ones(kernel.shape), "bi/{}_lstm_3/lstm_cell/kernel:0"
-    assert fitting(values, kernel, "here", name.format("forward")) is values
-    with pytest.raises(ValueError, match="same direction"):
-        fitting(values, kernel, "here", name.format("backward"))
 
 
 @pytest.mark.parametrize("bare", [False, True])
@@ -213,6 +216,36 @@ def test_changed_values_of_a_saved_model_are_refused(tmp_path):
     file.write_bytes(data)
     with pytest.raises(ValueError, match=r"damaged: 'layer_with_weights-0/kernel.*checksum"):
         opened(path)
+
+
+def message(*fields):
+    """A message of protobuf with small numbers and short texts or messages."""
+    parts = [
+        bytes([number << 3, one]) if isinstance(one, int) else bytes([number << 3 | 2, len(one)]) + one
+        for number, one in fields
+    ]
+    return b"".join(parts)
+
+
+def node(children, variable=None):
+    """An object in a graph: the numbers of those in it by their names, and the name of its variable."""
+    inside = [(1, message((1, number), (2, name.encode()))) for name, number in children.items()]
+    attribute = [(2, message((1, b"VARIABLE_VALUE"), (2, variable.encode()), (3, b"key")))] if variable else []
+    return message(*inside, *attribute)
+
+
+def test_the_state_of_a_random_generator_is_no_weight():
+    """`save(save_traces=False)` leaves no list of the weights, and `RandomFlip` and others have such a state."""
+    nodes = [
+        node({"layer-0": 1, "layer_with_weights-0": 4, "optimizer": 5}),
+        node({"_random_generator": 2}),
+        node({"_generator": 3}),
+        node({"_state_var": 5}),
+        node({"kernel": 6}),
+        node({}, "random_flip/StateVar"),
+        node({}, "dense/kernel"),
+    ]
+    assert [one.name for one in weights_below(nodes, 0, set())] == ["dense/kernel"]
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 100, 1023])
