@@ -46,7 +46,8 @@ def describe(model: keras.Model, report: Report, verified: tuple[str, str]) -> s
         ("layers", str(report.n_layers), str(report.n_layers)),
         ("weights", f"{report.n_weights} arrays", f"{model.count_params():,} numbers"),
     ]
-    rows += [(kind, before, now) for kind, before, now in report.replaced]
+    chosen = ", your choice: its code is not run to compare"
+    rows += [(kind, before, now + chosen * (before == "Lambda")) for kind, before, now in report.replaced]
     rows += [(one, "training=False", "ignored in `fit`: see `trainable`") for one in report.inferring]
     rows += [("no counterpart", one, "left out") for one in report.missing]
     rows.append(("optimizer's state", "", report.optimizer))
