@@ -14,7 +14,7 @@ from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import COSTS, FARS, Costs, PairReport, evaluate_embeddings, evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
 from keras_balanced_siamese.scoring._embedding import check_encoder
-from keras_balanced_siamese.scoring._model import check_model, distance_of, ends_in_scores
+from keras_balanced_siamese.scoring._model import check_model, distance_of, ends_in_scores, ends_in_softmax
 from keras_balanced_siamese.scoring._pairs import (
     ReadyPairs,
     Samples,
@@ -114,8 +114,15 @@ def evaluate_model(
     else:
         _refuse("higher_is_similar", higher_is_similar, "models that return scores; this one returns embeddings")
         check_encoder(model)
+        if ends_in_softmax(model):
+            warnings.warn(
+                "The model ends in a softmax, as a classifier does, and its probabilities are compared as embeddings. "
+                "For an encoder, leave the last layer out: `keras.Model(model.inputs, model.layers[-2].output)`.",
+                stacklevel=2,
+            )
         chosen = distance_of(model) if distance is None else one_of("distance", distance, ("euclidean", "cosine"))
         if isinstance(opened, Samples):
+            _check_numbers(model, opened.x)
             points = predict(model, opened.x)
             return evaluate_embeddings(points, opened.y, distance=chosen, threshold=threshold, **options)
         if isinstance(opened, ReadyPairs):
@@ -145,7 +152,8 @@ def _open(model: Any, data: Any) -> BalancedPairSequence | ReadyPairs | Samples:
     ):
         raise TypeError(
             "`data` must be a `BalancedPairSequence`, samples and their class labels (x, y), or ready pairs "
-            f"((left, right), similar). Received: {_kinds(data)}"
+            "((left, right), similar). The labels are of one dimension: pass one-hot ones as `y.argmax(axis=1)`. "
+            f"Received: {_kinds(data)}"
         )
     x, y = data
     ready, inputs = looks_like_pairs(x, y), getattr(model, "inputs", None)
@@ -179,8 +187,22 @@ def _returns_scores(model: Any, opened: BalancedPairSequence | ReadyPairs | Samp
 
 
 def _kinds(data: Any) -> str:
-    kinds = ", ".join(type(one).__name__ for one in data) if isinstance(data, (list, tuple)) else ""
+    kinds = ", ".join(map(_kind, data)) if isinstance(data, (list, tuple)) else ""
     return f"{type(data).__name__}{f' of {kinds}' if kinds else ''}"
+
+
+def _kind(one: Any) -> str:
+    return type(one).__name__ + (f" {tuple(one.shape)}" if hasattr(one, "shape") else "")
+
+
+def _check_numbers(model: Any, x: Any) -> None:
+    """Raise for names of files, which a model does not open."""
+    text = getattr(getattr(x, "dtype", None), "kind", "") in ("U", "S")
+    if text and all("string" not in str(one.dtype) for one in getattr(model, "inputs", None) or [x]):
+        raise ValueError(
+            "The model takes numbers, and `x` holds texts. For paths, pass a sequence that reads them: "
+            f"`BalancedPairSequence(paths, y, transform=load)`. Received: x of dtype {x.dtype}"
+        )
 
 
 def _refuse(name: str, value: Any, purpose: str) -> None:

@@ -37,6 +37,13 @@ def ends_in_scores(model: Any) -> bool:
     return output_of(model) is not None or (shape[1:] in ((), (1,)) and len(model.inputs) > 1)
 
 
+def ends_in_softmax(model: Any) -> bool:
+    """Return whether the last layer of a functional model has a softmax, as that of a classifier."""
+    layer = model.layers[-1] if getattr(model, "layers", None) else None
+    is_softmax = getattr(layer, "activation", None) is keras.activations.softmax
+    return is_softmax or isinstance(layer, keras.layers.Softmax)
+
+
 def returns_embeddings(model: Any, pairs: BalancedPairSequence | ReadyPairs) -> bool:
     """Return whether a model embeds single samples, according to its inputs and outputs or, if unknown, its loss."""
     if isinstance(pairs, ReadyPairs):

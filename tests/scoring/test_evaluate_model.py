@@ -153,6 +153,19 @@ def test_a_classifier_of_single_items_is_no_verifier():
         kbs.evaluate_model(classifier, (x, np.arange(40) % 2), n_resamples=0)
 
 
+def test_a_classifier_with_a_softmax_is_no_encoder(x, y):
+    for end in ([keras.layers.Dense(3, "softmax")], [keras.layers.Dense(3), keras.layers.Softmax()]):
+        classifier = keras.Sequential([keras.Input((4,)), *end])
+        with pytest.warns(UserWarning, match=r"ends in a softmax.*model.layers\[-2\]"):
+            kbs.evaluate_model(classifier, (x, y), n_resamples=0)
+
+
+def test_paths_are_no_samples(y):
+    paths = np.array([f"{k}.png" for k in range(len(y))])
+    with pytest.raises(ValueError, match=r"`BalancedPairSequence\(paths, y, transform=load\)`.*dtype <U"):
+        kbs.evaluate_model(linear_encoder(), (paths, y))
+
+
 def test_labels_of_integers_for_a_model_without_known_inputs():
     class Verifier(keras.Model):
         def __init__(self):
@@ -180,6 +193,13 @@ def test_a_model_of_pairs_with_a_wide_output_is_refused():
     [
         (verifier, lambda: ready()[0], {}, TypeError, r"ready pairs\s+\(\(left, right\), similar\)"),
         (verifier, lambda: None, {}, TypeError, "BalancedPairSequence"),
+        (
+            linear_encoder,
+            lambda: (clusters()[0], np.eye(3)[np.arange(len(clusters()[1])) % 3]),
+            {},
+            TypeError,
+            r"one-hot ones as `y.argmax\(axis=1\)`.*ndarray \(\d+, 4\), ndarray \(\d+, 3\)",
+        ),
         (
             verifier,
             lambda: kbs.BalancedBatchSequence(*clusters(), 3, 4, seed=0),
