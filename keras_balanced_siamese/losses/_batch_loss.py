@@ -38,7 +38,7 @@ class WeightedBatchLoss(WeightedLoss):
     size: the engines average over the replicas.
 
     Attributes:
-        counts_classes: Whether the starting weights were computed from class counts.
+        counted: The starting weights in the order of the classes, if they were computed from class counts.
         feature_transfer: Number of generated members for each item, see `with_transferred`. They are items of the batch
             like any other; the value of an item is the mean of its own loss and those of its generated members.
     """
@@ -50,7 +50,8 @@ class WeightedBatchLoss(WeightedLoss):
         if kwargs.get("dtype") is None and "16" in keras.backend.floatx():
             kwargs["dtype"] = "float32"
         super().__init__(class_weight, None if class_weight is None else _class_labels(class_weight), **kwargs)
-        self.counts_classes = isinstance(class_weight, CountedWeights)
+        is_counted = isinstance(class_weight, CountedWeights)
+        self.counted = self._aligned(class_weight) if is_counted else None
         if "16" in str(self.dtype):
             raise ValueError(
                 "`dtype` must be float32 or float64: class labels are cast to it, and half precision cannot hold them. "

@@ -121,22 +121,23 @@ def _check_class_labels(loss: Any, y: Any) -> None:
 
 def _check_classes(loss: Any, sequence: Any) -> None:
     """Raise if the classes of a sequence are not those of the weights; warn if both correct the class frequency."""
-    given, classes = list(loss.class_weight), list(sequence.classes)
-    if given != classes and given != list(range(len(classes))):
+    given, classes = loss.labels, list(sequence.classes)
+    if given != list(range(len(classes))) and not (given == classes and isinstance(given[0], str)):
         raise ValueError(
             f"`class_weight` of `{type(loss).__name__}` must have the classes of the sequence, which labels samples by "
             "their positions among them. For weights by class: "
             "`class_weight={k: weights[label] for k, label in enumerate(batches.classes)}`. "
             f"Received: weights of {short(given)} and the classes {short(classes)}"
         )
-    shares, weights = np.array(list(sequence.class_shares.values())), np.array(list(loss.class_weight.values()))
-    shares, weights = shares[shares > 0], weights[shares > 0]
-    counted = shares * weights
-    if loss.counts_classes and counted.max() > 2 * counted.min() * shares.max() / shares.min():
+    if loss.counted is None:
+        return
+    shares = np.array(list(sequence.class_shares.values()))
+    counted = (shares * loss.counted)[shares > 0]
+    if counted.max() > 2 * counted.min() * shares.max() / shares[shares > 0].min():
         warnings.warn(
             "Class frequency is corrected twice, by the batches and by the weights of the loss, which are computed "
             "from class counts: leave out `class_weight`, or draw the batches with class_sampling='natural'. "
-            f"Received: {type(loss).__name__}(class_weight={short(dict(loss.class_weight))})",
+            f"Received: {type(loss).__name__} with weights {short(loss.counted.round(4).tolist())} of {short(given)}",
             stacklevel=4,
         )
 

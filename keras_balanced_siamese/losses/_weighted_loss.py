@@ -28,6 +28,7 @@ class WeightedLoss(FixedArguments, Loss):
     """
 
     live_weights: LiveClassWeights | None
+    labels: list[Any]  # of the classes with a weight
     takes: str  # what `y_pred` must be: "distance", "probability", "logit" or "embedding"
 
     def __new__(cls, *_args: Any, **kwargs: Any) -> Any:
@@ -38,7 +39,7 @@ class WeightedLoss(FixedArguments, Loss):
         super().__init__(**kwargs)
         self._checked: tuple[int, ...] = ()
         self.live_weights = None
-        self._labels = labels or []
+        self.labels = labels or []
         if labels is not None:
             weights = np.ones(len(labels)) if class_weight is None else self._aligned(class_weight)
             codes = list(range(len(labels))) if self._has_names else labels
@@ -60,7 +61,7 @@ class WeightedLoss(FixedArguments, Loss):
         if self.live_weights is None:
             return None
         values = self.live_weights.weights_of_classes().tolist()
-        return MappingProxyType(dict(zip(self._labels, values, strict=True)))
+        return MappingProxyType(dict(zip(self.labels, values, strict=True)))
 
     @class_weight.setter
     def class_weight(self, class_weight: ClassWeights) -> None:
@@ -73,7 +74,7 @@ class WeightedLoss(FixedArguments, Loss):
 
     def _aligned(self, class_weight: Any) -> np.ndarray:
         """Check weights by class label and return them in the order of the labels."""
-        return align_weights(class_weight, self._labels)
+        return align_weights(class_weight, self.labels)
 
     def get_config(self) -> dict[str, Any]:
         weights = self.class_weight
@@ -90,7 +91,7 @@ class WeightedLoss(FixedArguments, Loss):
 
     @property
     def _has_names(self) -> bool:
-        return bool(self._labels) and isinstance(self._labels[0], str)
+        return bool(self.labels) and isinstance(self.labels[0], str)
 
     def save_own_variables(self, store: Any) -> None:
         """Save the weights, so that resumed training continues with them."""

@@ -282,6 +282,13 @@ def test_weights_of_the_classes_of_the_sequence_are_taken(keys):
     assert np.isfinite(fit_batches(ITEMS, NAMES, dict(zip(keys, [1.0, 1.0, 2.0, 2.0], strict=True)))).all()
 
 
+def test_weights_by_integers_are_those_of_positions():
+    labels = np.repeat([3, 7, 9], 25)
+    with pytest.raises(ValueError, match="must have the classes of the sequence"):
+        fit_batches(ITEMS, labels, dict.fromkeys([3, 7, 9], 1.0))
+    assert np.isfinite(fit_batches(ITEMS, labels, dict.fromkeys(range(3), 1.0))).all()
+
+
 def test_labels_without_a_weight_are_refused():
     encoder = linear_encoder()
     encoder.compile("sgd", kbs.WeightedTripletLoss(class_weight={0: 1.0, 1: 2.0}))
