@@ -302,3 +302,4 @@ def test_class_frequency_is_not_corrected_twice():
         fit_batches(ITEMS, NAMES, weights)
     fit_batches(ITEMS, NAMES, dict(weights))  # chosen by the user, for hard classes
     fit_batches(ITEMS, NAMES, weights, class_sampling="natural")
+    fit_batches(ITEMS, NAMES, kbs.class_weights(NAMES, "sqrt"), class_sampling="natural")
