@@ -57,7 +57,7 @@ def test_a_file_is_converted(tmp_path, capsys):
     for part in (
         "written by Keras 2.15.0",
         "Lambda",
-        "EuclideanDistance",
+        "EuclideanDistance, your choice",
         "WeightedContrastiveLoss",
         "restored after 2",
     ):
