@@ -9,7 +9,7 @@ import keras
 
 from keras_balanced_siamese._backend import set_name
 from keras_balanced_siamese._checks import flag
-from keras_balanced_siamese._model_output import loss_distance
+from keras_balanced_siamese._model_output import loss_distance, losses_of
 from keras_balanced_siamese._typing import Tensor
 from keras_balanced_siamese.layers.euclidean import EuclideanDistance
 from keras_balanced_siamese.layers.probability import DistanceToProbability
@@ -102,7 +102,7 @@ def siamese_model(
         warnings.warn(
             "The encoder is compiled with a loss on cosines, and this model compares by the Euclidean distance: pass "
             "`CosineDistance()`, or `EuclideanDistance()` if it is meant. Received: distance=None and an encoder with "
-            f"loss={encoder.loss!r}",
+            f"the losses {[type(one).__name__ for one in losses_of(encoder)]}",
             stacklevel=2,
         )
     output = _named(distance or EuclideanDistance(), "distance")(embeddings)

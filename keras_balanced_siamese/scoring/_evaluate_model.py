@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from keras_balanced_siamese._backend import predict
 from keras_balanced_siamese._checks import flag, one_of
 from keras_balanced_siamese._model_output import higher_is_similar as direction_of
+from keras_balanced_siamese._text import short
 from keras_balanced_siamese._typing import ArrayLike, Label
 from keras_balanced_siamese.evaluation import COSTS, FARS, Costs, PairReport, evaluate_embeddings, evaluate_pairs
 from keras_balanced_siamese.sampling import BalancedPairSequence
@@ -197,11 +199,12 @@ def _kind(one: Any) -> str:
 
 def _check_numbers(model: Any, x: Any) -> None:
     """Raise for names of files, which a model does not open."""
-    text = getattr(getattr(x, "dtype", None), "kind", "") in ("U", "S")
-    if text and all("string" not in str(one.dtype) for one in getattr(model, "inputs", None) or [x]):
+    first = x[0] if isinstance(x, (list, np.ndarray)) and len(x) else None
+    inputs = getattr(model, "inputs", None) or ()
+    if isinstance(first, (str, bytes, PathLike)) and inputs and all("string" not in str(one.dtype) for one in inputs):
         raise ValueError(
             "The model takes numbers, and `x` holds texts. For paths, pass a sequence that reads them: "
-            f"`BalancedPairSequence(paths, y, transform=load)`. Received: x of dtype {x.dtype}"
+            f"`BalancedPairSequence(paths, y, transform=load)`. Received: x[0]={short(first)}"
         )
 
 

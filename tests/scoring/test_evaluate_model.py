@@ -1,5 +1,7 @@
 """`evaluate_model`: scores and truth of the same pairs, for each kind of model and data."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -160,9 +162,12 @@ def test_a_classifier_with_a_softmax_is_no_encoder(x, y):
             kbs.evaluate_model(classifier, (x, y), n_resamples=0)
 
 
-def test_paths_are_no_samples(y):
-    paths = np.array([f"{k}.png" for k in range(len(y))])
-    with pytest.raises(ValueError, match=r"`BalancedPairSequence\(paths, y, transform=load\)`.*dtype <U"):
+@pytest.mark.parametrize(
+    "kind", [list, np.array, lambda paths: np.array(paths, object), lambda paths: list(map(Path, paths))]
+)
+def test_paths_are_no_samples(kind, y):
+    paths = kind([f"{k}.png" for k in range(len(y))])
+    with pytest.raises(ValueError, match=r"`BalancedPairSequence\(paths, y, transform=load\)`.*0\.png"):
         kbs.evaluate_model(linear_encoder(), (paths, y))
 
 
