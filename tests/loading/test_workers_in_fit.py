@@ -78,6 +78,10 @@ def test_fit_uses_each_batch_once_with_the_newest_weights(workers):
 def test_no_workers_are_left_after_several_fits(workers):
     for _ in range(3):
         losses_of_fit(workers, epochs=2)
+    assert_workers_end()
+
+
+def assert_workers_end():
     for thread in threading.enumerate():
         if thread.name.startswith("kbs_loader"):
             thread.join(10)
@@ -96,3 +100,4 @@ def test_a_killed_worker_ends_fit_with_an_error_that_names_the_batch():
     model.compile("sgd", kbs.WeightedContrastiveLoss())
     with pytest.raises(Exception, match=r"A worker process died while it loaded batch \d of epoch 0"):
         model.fit(pairs, epochs=2, verbose=0)
+    assert_workers_end()  # a thread may start its process again before it hears of the end: not in the next test
