@@ -66,10 +66,9 @@ class AdaptiveClassWeight(DataCallback):
     frequency, and the factors depend on the errors alone. If a loss on pairs starts with equal weights, and one pair
     label is more than twice as frequent as the other in the first epoch, the factors that correct this are used
     from the second epoch, whatever `max_step` and `warmup_epochs` are. The factors are scaled so that the mean weight
-    of the items
-    stays that of the starting weights. They stay within `bounds`, change by at most `max_step` per epoch, and never
-    fall below 0.001. The new weights are used from the first step of the next epoch, on every backend, without
-    compiling again.
+    of the items stays that of the starting weights. They stay within `bounds`, change by at most `max_step` per epoch,
+    and never fall below 0.001. The new weights are used from the first step of the next epoch, on every backend,
+    without compiling again.
 
     An update is skipped, and the reason recorded in `history_`, during `warmup_epochs`, if fewer than half of the
     classes have an error, if the strategy cannot use the errors, and if the area under the ROC curve of the validation
