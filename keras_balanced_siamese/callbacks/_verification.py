@@ -66,11 +66,11 @@ class VerificationReport(DataCallback):
             defines the head, medium and tail groups.
         far: False accept rates at which the true accept rate is computed.
         filepath: A file to which each report is added as a line of JSON, with the `epoch`, counted from 0.
+        append: Whether an existing file and `history_` are continued or replaced when training begins.
         log_dir: A folder for TensorBoard to which `plot_report` is added as an image; needs matplotlib and tensorboard.
         higher_is_similar: Whether the model's output grows with similarity. `None` takes it from the model's loss and
             last layer.
         n_resamples: Resamples for the intervals in the file and the image; 0 omits the intervals.
-        append: Whether an existing file and `history_` are continued or replaced when training begins.
         verbose: 1 passes each report to `sink`.
         sink: A function of a text.
 
