@@ -8,13 +8,13 @@ Each process takes its part of every batch, and the loss pairs the items of both
 script's `train` once on each, with the address of the first one.
 
 What to expect: the losses of each epoch, which differ by less than 0.001 %. The engines are `jax.distributed`,
-`DistributedDataParallel` and `MultiWorkerMirroredStrategy`. The latter fails with Keras 3 for any loss; there,
-`MirroredStrategy` trains on several devices of one process.
+`DistributedDataParallel` and `MultiWorkerMirroredStrategy`; with Keras 3, use `MirroredStrategy` in one process.
 """
 
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -45,10 +45,8 @@ def main() -> None:
 def run(count: int) -> list[float]:
     """Start `count` processes on this machine, and return the losses that the first one prints."""
     addresses = free_addresses(count)
-    processes = [
-        subprocess.Popen([sys.executable, __file__, str(rank), *addresses], stdout=subprocess.PIPE, text=True)
-        for rank in range(count)
-    ]
+    commands = [[sys.executable, __file__, str(rank), *addresses] for rank in range(count)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
     try:
         printed = [process.communicate(timeout=300)[0] for process in processes]
     finally:
@@ -138,9 +136,11 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 
 def free_addresses(count: int) -> list[str]:
     """Addresses of this machine that no process uses."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("localhost", 0))) for _ in range(count)]
-        return [f"localhost:{one.getsockname()[1]}" for one in sockets]
+    free = []
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 20):  # the system gives others higher ones
+        with contextlib.suppress(OSError), socket.create_server(("localhost", port)):
+            free.append(f"localhost:{port}")
+    return free[:count]
 
 
 if __name__ == "__main__":
