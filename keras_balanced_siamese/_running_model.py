@@ -7,7 +7,7 @@ call stack.
 import gc
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from keras_balanced_siamese._backend import is_stack_readable
 ENTRIES = ("fit", "evaluate", "train_on_batch", "test_on_batch")
 CONTAINERS = ("CompileLoss", "CompileMetrics", "MetricsList", "LossesContainer", "MetricsContainer")
 STEPS = ("train_step", "test_step")
+READERS = ("fit", "evaluate", "predict")
 _no_collection = threading.Lock()
 
 
@@ -97,7 +98,7 @@ def reader() -> Reader | None:
         if _is_reader(frame, owner):
             return _reader_of(frame, owner)
     if threading.current_thread() is not threading.main_thread():  # which may be in a callback at any time
-        readers = [_reader_of(*one) for one in _owners(_main_stack()) if _is_reader(*one)]
+        readers = _readers_of_main_thread()
         # a callback predicts arrays while another thread reads ahead for `fit`
         return next((one for one in readers if one.reads_a_data_set), readers[0] if readers else None)
     return None
@@ -110,7 +111,7 @@ def is_scoring() -> bool:
 
 
 def _is_reader(frame: FrameType, owner: Any) -> bool:
-    return isinstance(owner, keras.Model) and frame.f_code.co_name in ("fit", "evaluate", "predict")
+    return isinstance(owner, keras.Model) and frame.f_code.co_name in READERS
 
 
 def _reader_of(frame: FrameType, owner: Any) -> Reader:
@@ -124,27 +125,31 @@ def is_fitting(model: Any) -> bool:
     return any(owner is model and frame.f_code.co_name == "fit" for frame, owner in calls)
 
 
-def _main_stack() -> Any:
-    """Return the newest frame of the main thread.
+def _readers_of_main_thread() -> list[Reader]:
+    """Return the methods of models that the main thread is in, the innermost first.
 
-    Python holds a lock meanwhile that the deletion of some objects needs: if garbage were collected, all would wait for
-    ever (Python 3.11).
+    No garbage is collected meanwhile. Its deletion may let the main thread go on, and Python 3.11 then follows calls
+    that have ended, which crashes; or it may need the lock that Python holds, for which all would wait for ever.
     """
     with _no_collection:
         enabled = gc.isenabled()
         gc.disable()
         try:
-            return sys._current_frames().get(threading.main_thread().ident or 0)
+            newest = sys._current_frames().get(threading.main_thread().ident or 0)
+            return [_reader_of(*one) for one in _owners(newest, READERS) if _is_reader(*one)]
         finally:
             if enabled:
                 gc.enable()
 
 
-def _owners(frame: FrameType | None) -> Iterator[tuple[FrameType, Any]]:
-    """Yield the calls of methods in progress, the newest first, with the objects they belong to."""
+def _owners(frame: FrameType | None, names: Collection[str] = ()) -> Iterator[tuple[FrameType, Any]]:
+    """Yield the calls of methods in progress, the newest first, with the objects they belong to.
+
+    Only the local variables of methods with these names are read; of all without names.
+    """
     while frame is not None:
         code = frame.f_code
-        if "self" in code.co_varnames[:1] or "self" in code.co_freevars:
+        if (not names or code.co_name in names) and ("self" in code.co_varnames[:1] or "self" in code.co_freevars):
             owner = frame.f_locals.get("self")
             if owner is not None:
                 yield frame, owner

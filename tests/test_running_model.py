@@ -1,13 +1,13 @@
-"""The call stack of another thread is read without waiting for itself."""
+"""The call stack of another thread is read without a crash, and without waiting for itself."""
 
 import pytest
-from fresh_process import start
+from fresh_process import output, start
 
 pytestmark = pytest.mark.numpy_only
 
 DELETED_WHILE_FRAMES_ARE_READ = """
 import gc, sys, threading
-from keras_balanced_siamese._running_model import _main_stack
+from keras_balanced_siamese._running_model import _readers_of_main_thread
 
 class Garbage:
     def __init__(self):
@@ -18,7 +18,7 @@ class Garbage:
 
 def read():
     enable()
-    _main_stack()
+    _readers_of_main_thread()
 
 enable = gc.enable
 for _ in range(20):  # the frame of each thread is an object that may start a collection
@@ -42,3 +42,35 @@ def test_garbage_is_not_collected_while_frames_are_read():
         assert process.communicate(timeout=60)[0] == "done\n"
     finally:
         process.kill()
+
+
+CALLS_END_WHILE_THEY_ARE_READ = """
+import gc, sys, threading, time
+from keras_balanced_siamese._running_model import is_scoring
+
+def let_others_go_on(phase, info):
+    if threading.current_thread() is thread:
+        time.sleep(0)
+
+def read():
+    for _ in range(2000):
+        is_scoring()
+
+class Caller:
+    def call(self, depth):
+        return depth and self.call(depth - 1)
+
+sys.setswitchinterval(1e-6)
+thread = threading.Thread(target=read)
+gc.freeze()
+gc.callbacks.append(let_others_go_on)
+gc.set_threshold(1, 1000, 1000)
+thread.start()
+while thread.is_alive():
+    Caller().call(30)
+print("done")
+"""
+
+
+def test_calls_of_the_main_thread_may_end_while_they_are_read():
+    assert output(start("-c", CALLS_END_WHILE_THEY_ARE_READ)) == "done\n"
