@@ -199,7 +199,7 @@ def _kind(one: Any) -> str:
 
 def _check_numbers(model: Any, x: Any) -> None:
     """Raise for names of files, which a model does not open."""
-    first = x[0] if isinstance(x, (list, np.ndarray)) and len(x) else None
+    first = next(iter(x), None) if isinstance(x, (list, tuple)) or getattr(x, "ndim", 0) == 1 else None
     inputs = getattr(model, "inputs", None) or ()
     if isinstance(first, (str, bytes, PathLike)) and inputs and all("string" not in str(one.dtype) for one in inputs):
         raise ValueError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from toy import clusters, linear_encoder
 
@@ -163,7 +164,8 @@ def test_a_classifier_with_a_softmax_is_no_encoder(x, y):
 
 
 @pytest.mark.parametrize(
-    "kind", [list, np.array, lambda paths: np.array(paths, object), lambda paths: list(map(Path, paths))]
+    "kind",
+    [list, tuple, np.array, pd.Series, lambda paths: np.array(paths, object), lambda paths: list(map(Path, paths))],
 )
 def test_paths_are_no_samples(kind, y):
     paths = kind([f"{k}.png" for k in range(len(y))])
