@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from keras_balanced_siamese._backend import native_operations, ops
+from keras_balanced_siamese._backend import native_operations, ops, without_mask
 from keras_balanced_siamese._typing import Tensor
 
 UNARY = {  # name in the file, if it is not that of the operation of Keras with `math.` before it
@@ -134,7 +134,9 @@ def _clip(t: Tensor, clip_value_min: Any, clip_value_max: Any, name: Any = None)
 
 
 def _cast(x: Tensor, dtype: str, name: Any = None) -> Tensor:
-    return ops.cast(x, dtype_name(dtype))
+    found = ops.cast(x, dtype_name(dtype))
+    dropping = found is x and dtype_name(dtype) != keras.backend.standardize_dtype(x.dtype)  # JAX has no float64
+    return without_mask(found) if dropping else found
 
 
 def dtype_name(dtype: str) -> str:

@@ -49,6 +49,7 @@ DROPPING = [
     operation("identity"),
     operation("reshape", shape=[-1, 4, 3]),
     operation("transpose", perm=[0, 1, 2]),
+    operation("cast", dtype="float64"),
 ]
 KEEPING = [
     layer("Activation", "one", "mask", activation="linear"),
@@ -61,6 +62,7 @@ def name_of(one):
     return one["config"].get("function", one["class_name"])
 
 
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")  # JAX warns that it has none
 @pytest.mark.parametrize("one", DROPPING, ids=name_of)
 def test_a_layer_that_drops_the_mask(one):
     np.testing.assert_allclose(masked(one).predict(VALUES, verbose=0), VALUES.mean(1), rtol=1e-5)
